@@ -1,0 +1,48 @@
+//! Fixed virtual addresses of a component. PML4 slot 0 belongs to `init`, slot 1 to the CBUF
+//! manager (which holds that PDPT and nothing else of the component), the upper half to the
+//! kernel.
+
+pub const PAGE: usize = 4096;
+
+/// Text, read-only data and data of a component start here (its linker script).
+pub const IMAGE: usize = 0x0040_0000;
+/// The [`crate::start::StartInfo`] page, read-only.
+pub const START_INFO: usize = 0x1000_0000;
+/// Stacks: thread `t` has `[STACKS + t * STACK_STRIDE, + STACK_STRIDE)`, its top mapped as far
+/// down as the description says, at least one page below it never mapped.
+pub const STACKS: usize = 0x2000_0000;
+/// A power of two, so that the runtime finds a thread's own words by masking `rsp`.
+pub const STACK_STRIDE: usize = 0x4_0000;
+/// Private memory for the component's allocator, sized by its description.
+pub const HEAP: usize = 0x4000_0000;
+/// Device memory that the description grants, in the order granted, each on a page boundary
+/// (addresses are in the start information).
+pub const DEVICES: usize = 0x30_0000_0000;
+
+/// CBUF region: the whole of PML4 slot 1.
+pub const CBUFS: usize = 0x80_0000_0000;
+/// Trie root: [`TRIE_ROOT_ENTRIES`] 32-bit words, read-only to the client.
+pub const TRIE_ROOT: usize = CBUFS;
+pub const TRIE_ROOT_ENTRIES: usize = 4096;
+/// The ring through which the manager hands over collected buffers: one page, read-write.
+pub const RING: usize = CBUFS + 0x10_0000;
+/// Trie leaves: leaf `n` is the page at `TRIE_LEAVES + n * PAGE`, read-write.
+pub const TRIE_LEAVES: usize = CBUFS + 0x20_0000;
+/// Where the manager maps the buffers themselves.
+pub const BUFFERS: usize = CBUFS + 0x4000_0000;
+/// Records in a leaf page (32 bytes each).
+pub const LEAF_RECORDS: usize = 128;
+/// CBUF ids are below this.
+pub const MAX_CBUFS: usize = TRIE_ROOT_ENTRIES * LEAF_RECORDS;
+
+/// In the manager only: client `c`'s control area (root, ring, leaves: the first
+/// [`CONTROL_BYTES`] of its CBUF region) is mapped at `MANAGER_CONTROL + c * CONTROL_BYTES`.
+pub const MANAGER_CONTROL: usize = 0x100_0000_0000;
+pub const CONTROL_BYTES: usize = 0x200_0000;
+/// In the manager only: a window through which it clears buffers before they change owners.
+pub const MANAGER_WINDOW: usize = 0x180_0000_0000;
+
+/// Where the kernel maps the boot archive for `init`, read-only.
+pub const INIT_ARCHIVE: usize = 0x8_0000_0000;
+/// First address that is not a component's.
+pub const USER_END: usize = 0x8000_0000_0000;
