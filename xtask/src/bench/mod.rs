@@ -1,0 +1,66 @@
+//! `cargo xtask bench NAME`: measures, prints a table, writes `target/bench/NAME.json` and `.svg`.
+//! It ends well when it measured, whatever was met.
+
+mod guest;
+mod load;
+mod namespace;
+mod peer;
+mod plot;
+mod report;
+mod web;
+
+use std::path::PathBuf;
+
+/// The benches there are, with a line each for the person who mistypes one.
+const BENCHES: [(&str, &str); 1] = [(
+    "web",
+    "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
+)];
+
+/// What a bench needs of the build: made by the caller, since every bench wants the same.
+pub struct Built {
+    pub root: PathBuf,
+    pub kernel: PathBuf,
+    pub image: PathBuf,
+}
+
+/// Which image a bench measures; an error names the benches there are.
+pub fn image(name: &str) -> Result<&'static str, String> {
+    match name {
+        "web" => Ok("webserver"),
+        _ => Err(format!(
+            "no bench is called {name}; there are:{}",
+            BENCHES.map(|(n, what)| format!("\n  {n}: {what}")).concat()
+        )),
+    }
+}
+
+/// Runs bench `name`, `rounds` boots of each guest, loads of about `seconds` each.
+pub fn run(name: &str, built: &Built, rounds: usize, seconds: f64) -> Result<(), String> {
+    image(name)?;
+    let target = built.root.join("target");
+    let assets = built.root.join("xtask/peer");
+    let folder = target.join("peer");
+    let setup = |peer: peer::Peer, plugin: PathBuf| web::Setup {
+        work: folder.clone(),
+        results: target.join("bench"),
+        kernel: built.kernel.clone(),
+        image: built.image.clone(),
+        peer_kernel: peer.kernel,
+        peer_ramdisk: peer.ramdisk,
+        plugin,
+        rounds,
+        seconds,
+    };
+    if namespace::inside() {
+        namespace::raise_tap()?;
+        let peer = peer::Peer {
+            kernel: folder.join("vmlinuz"),
+            ramdisk: folder.join("initrd"),
+        };
+        return web::run(&setup(peer, folder.join("libcount.so")));
+    }
+    peer::prepare(&assets, &folder)?;
+    peer::plugin(&assets, &folder)?;
+    namespace::enter()
+}
