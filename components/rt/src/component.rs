@@ -1,0 +1,228 @@
+//! The component's shape: [`component!`] makes its entry, panic handler and allocator from the
+//! functions it names.
+
+use core::fmt::Write;
+
+use abi::op::lifecycle;
+use abi::{Badge, ComponentId, Error, ThreadId};
+
+use crate::console::Line;
+
+/// One invocation as a handler sees it. `caller` and the interface it came through are
+/// unforgeable; everything else is the caller's claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    pub method: u64,
+    pub args: [u64; 4],
+    pub caller: ComponentId,
+    pub thread: ThreadId,
+}
+
+/// What goes back to the invoker: four words or an error.
+pub type Reply = Result<[u64; 4], Error>;
+
+/// What the entry code passes on, in the registers where the C convention wants it.
+#[doc(hidden)]
+pub type Dispatch = extern "C" fn(u64, u64, u64, u64, u64, u64, &mut [u64; 5]);
+
+/// A component's functions.
+#[doc(hidden)]
+pub struct Component {
+    pub start: fn(&'static abi::start::StartInfo) -> Result<(), Error>,
+    pub thread: Option<fn(u64) -> !>,
+    pub serve: fn(u16, Call) -> Reply,
+}
+
+/// Runs what the badge and the method ask for.
+#[doc(hidden)]
+#[inline]
+pub fn dispatch(component: &Component, badge: Badge, method: u64, args: [u64; 4]) -> Reply {
+    let interface = badge.interface();
+    if interface != Badge::LIFECYCLE {
+        let call = Call {
+            method,
+            args,
+            caller: badge.client(),
+            thread: crate::thread_id(),
+        };
+        return (component.serve)(interface, call);
+    }
+    // Only the supervisor's Entries and the kernel's own thread start have interface 0.
+    match method {
+        lifecycle::START => {
+            crate::heap::claim();
+            //CB crate::cbuf::attach();
+            (component.start)(crate::info()).map(|()| [0; 4])
+        }
+        lifecycle::THREAD => match component.thread {
+            Some(thread) => thread(args[0]),
+            None => Err(Error::BadMethod),
+        },
+        _ => Err(Error::BadMethod),
+    }
+}
+
+/// Writes a reply where the entry code picks it up.
+#[doc(hidden)]
+#[inline]
+pub fn put(reply: Reply, out: &mut [u64; 5]) {
+    *out = match reply {
+        Ok([r0, r1, r2, r3]) => [0, r0, r1, r2, r3],
+        Err(error) => [error as u64, 0, 0, 0, 0],
+    };
+}
+
+/// Prints the message of a panic and stops the component: its supervisor sees an illegal
+/// instruction, the thread goes back to its invoker with [`Error::Dead`].
+pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    let mut line = Line::new();
+    // A line never refuses text.
+    let _ = writeln!(line, "{info}");
+    drop(line);
+    stop()
+}
+
+/// Gives up: raises the fault that the supervisor takes as a panic.
+pub fn stop() -> ! {
+    // SAFETY: the instruction faults; the kernel takes the thread out of this component.
+    unsafe { core::arch::asm!("ud2", options(noreturn, nomem, nostack)) }
+}
+
+/// The assembly of `_start`. Every argument register keeps its place or moves once; `rsp` is
+/// computed from the thread's number. On the way back every register that is no result is
+/// cleared. `$row` is where the stacks begin; `$fault_row` is where they begin for a fault
+/// (method FAULT on interface 0), for the component that supervises others.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __entry {
+    ($dispatch:path, $($fault:literal),*) => {
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = ".text.entry")]
+        unsafe extern "C" fn _start() -> ! {
+            core::arch::naked_asm!(
+                "mov ecx, r10d",
+                "shl rcx, {shift}",
+                "lea rsp, [rcx + {top}]",
+                $($fault,)*
+                // Seventh argument: where the reply goes.
+                "lea rcx, [rsp + 16]",
+                "mov [rsp], rcx",
+                "mov dword ptr [rsp + 56], {mxcsr}",
+                "ldmxcsr dword ptr [rsp + 56]",
+                "cld",
+                "xor ebp, ebp",
+                "mov rcx, rax",
+                "call {dispatch}",
+                "mov rax, [rsp + 16]",
+                "mov rdi, [rsp + 24]",
+                "mov rsi, [rsp + 32]",
+                "mov rdx, [rsp + 40]",
+                "mov r8, [rsp + 48]",
+                "xor ebx, ebx",
+                "xor ebp, ebp",
+                "xor r9d, r9d",
+                "xor r12d, r12d",
+                "xor r13d, r13d",
+                "xor r14d, r14d",
+                "xor r15d, r15d",
+                "pxor xmm0, xmm0",
+                "pxor xmm1, xmm1",
+                "pxor xmm2, xmm2",
+                "pxor xmm3, xmm3",
+                "pxor xmm4, xmm4",
+                "pxor xmm5, xmm5",
+                "pxor xmm6, xmm6",
+                "pxor xmm7, xmm7",
+                "pxor xmm8, xmm8",
+                "pxor xmm9, xmm9",
+                "pxor xmm10, xmm10",
+                "pxor xmm11, xmm11",
+                "pxor xmm12, xmm12",
+                "pxor xmm13, xmm13",
+                "pxor xmm14, xmm14",
+                "pxor xmm15, xmm15",
+                "mov r10d, {ret}",
+                "syscall",
+                "ud2",
+                shift = const $crate::abi::layout::STACK_STRIDE.trailing_zeros(),
+                // The reply, the seventh argument and a word for the control register.
+                top = const $crate::abi::layout::STACKS + $crate::abi::layout::STACK_STRIDE - 64,
+                mxcsr = const 0x1f80,
+                ret = const $crate::abi::CPtr::RETURN.0,
+                dispatch = sym $dispatch,
+            )
+        }
+    };
+}
+
+/// Defines the component.
+///
+/// ```ignore
+/// rt::component! {
+///     start: start,                       // fn(&'static StartInfo) -> Result<(), abi::Error>
+///     thread: main,                       // fn(argument: u64) -> !; left out when it has none
+///     serve: { stubs::net::INTERFACE => net }   // fn(rt::Call) -> rt::Reply
+/// }
+/// ```
+#[macro_export]
+macro_rules! component {
+    (start: $start:expr, $(thread: $thread:expr,)? serve: { $($interface:path => $handler:expr),* $(,)? } $(,)?) => {
+        const __THREAD: Option<fn(u64) -> !> = {
+            #[allow(unused_mut, unused_assignments)]
+            let mut thread: Option<fn(u64) -> !> = None;
+            $(thread = Some($thread);)?
+            thread
+        };
+
+        static __COMPONENT: $crate::component::Component = $crate::component::Component {
+            start: $start,
+            thread: __THREAD,
+            serve: __serve,
+        };
+
+        fn __serve(interface: u16, call: $crate::Call) -> $crate::Reply {
+            match interface {
+                $($interface => $handler(call),)*
+                _ => {
+                    let _ = call;
+                    Err($crate::abi::Error::BadMethod)
+                }
+            }
+        }
+
+        extern "C" fn __dispatch(
+            a0: u64,
+            a1: u64,
+            a2: u64,
+            method: u64,
+            a3: u64,
+            badge: u64,
+            out: &mut [u64; 5],
+        ) {
+            let badge = $crate::abi::Badge(badge);
+            let reply = $crate::component::dispatch(&__COMPONENT, badge, method, [a0, a1, a2, a3]);
+            $crate::component::put(reply, out);
+        }
+
+        const _: $crate::component::Dispatch = __dispatch;
+
+        $crate::__entry!(__dispatch,);
+        $crate::__support!();
+    };
+}
+
+/// The panic handler and the allocator.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __support {
+    () => {
+        #[panic_handler]
+        fn __panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::panicked(info)
+        }
+
+        #[global_allocator]
+        static __HEAP: $crate::heap::Heap = $crate::heap::Heap;
+    };
+}

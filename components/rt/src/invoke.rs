@@ -1,0 +1,101 @@
+//! The system-call instruction, twice: on an Entry (an invocation, which clobbers everything but
+//! the stack pointer) and on a kernel object (which preserves what it does not return).
+
+use core::arch::asm;
+
+use abi::{CPtr, Error};
+
+use crate::Reply;
+
+/// SSE control word with all exceptions masked, as compiled code expects it.
+pub(crate) const MXCSR: u32 = 0x1f80;
+
+/// Invokes a component through an Entry: the thread goes on in the callee and comes back with
+/// its answer. Clears every register that is not an argument, so that nothing leaks to the
+/// callee, and sets right again what the callee could have left wrong (vector control, direction
+/// flag). [`Error::Dead`] when the callee dies meanwhile.
+#[inline]
+pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
+    let status: u64;
+    let (r0, r1, r2, r3): (u64, u64, u64, u64);
+    // SAFETY: the system call touches no memory of ours; `rbx` and `rbp`, which cannot be named
+    // as operands, are saved on the stack (which the kernel keeps for us), all other registers
+    // are declared clobbered, and the flags and control registers that the ABI fixes are reset.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "sub rsp, 8",
+            "xor ebx, ebx",
+            "xor ebp, ebp",
+            "xor r9d, r9d",
+            "xor r12d, r12d",
+            "xor r13d, r13d",
+            "xor r14d, r14d",
+            "xor r15d, r15d",
+            "pxor xmm0, xmm0",
+            "pxor xmm1, xmm1",
+            "pxor xmm2, xmm2",
+            "pxor xmm3, xmm3",
+            "pxor xmm4, xmm4",
+            "pxor xmm5, xmm5",
+            "pxor xmm6, xmm6",
+            "pxor xmm7, xmm7",
+            "pxor xmm8, xmm8",
+            "pxor xmm9, xmm9",
+            "pxor xmm10, xmm10",
+            "pxor xmm11, xmm11",
+            "pxor xmm12, xmm12",
+            "pxor xmm13, xmm13",
+            "pxor xmm14, xmm14",
+            "pxor xmm15, xmm15",
+            "syscall",
+            "cld",
+            "mov dword ptr [rsp], {mxcsr}",
+            "ldmxcsr dword ptr [rsp]",
+            "add rsp, 8",
+            "pop rbp",
+            "pop rbx",
+            mxcsr = const MXCSR,
+            inlateout("rax") method => status,
+            inlateout("rdi") args[0] => r0,
+            inlateout("rsi") args[1] => r1,
+            inlateout("rdx") args[2] => r2,
+            inlateout("r8") args[3] => r3,
+            inlateout("r10") u64::from(entry.0) => _,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    Error::check(status).map(|()| [r0, r1, r2, r3])
+}
+
+/// One operation on a kernel object. May answer [`Error::Again`]; [`crate::cap`] has the
+/// operations by name, with the loops that go with it.
+#[inline]
+pub fn syscall(cptr: CPtr, op: u64, args: [u64; 5]) -> Reply {
+    let status: u64;
+    let (r0, r1, r2, r3): (u64, u64, u64, u64);
+    // SAFETY: the kernel checks every argument against the capability and reads or writes no
+    // user memory by itself; what it changes (mappings) is its caller's responsibility. All
+    // registers that it does not preserve are declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") op => status,
+            inlateout("rdi") args[0] => r0,
+            inlateout("rsi") args[1] => r1,
+            inlateout("rdx") args[2] => r2,
+            inlateout("r8") args[3] => r3,
+            inlateout("r9") args[4] => _,
+            inlateout("r10") u64::from(cptr.0) => _,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    Error::check(status).map(|()| [r0, r1, r2, r3])
+}
