@@ -1,0 +1,216 @@
+//! Many records in one invocation: an array of them in a buffer, sent like any other. What the
+//! interface language calls `batch<T>`. Source: CBUFs, section 2.2 (aggregates).
+
+use crate::buffer::{Buffer, Cbuf, CbufRef};
+use crate::client::Client;
+use abi::layout::PAGE;
+use abi::{ComponentId, Error};
+use core::marker::PhantomData;
+
+/// A record of a batch: fields little-endian, each aligned to its size; a buffer is 12 bytes.
+pub trait Record<'c>: Sized {
+    /// Bytes of one record; at most [`MAX_WIRE`], not 0.
+    const WIRE: usize;
+
+    /// Writes the record into `out` ([`Record::WIRE`] bytes), sending the buffers in it to `to`.
+    fn encode(self, client: &'c Client, to: ComponentId, out: &mut [u8]);
+
+    /// Reads a record from `wire` ([`Record::WIRE`] bytes), receiving the buffers in it.
+    fn decode(client: &'c Client, wire: &[u8]) -> Result<Self, Error>;
+}
+
+/// Largest [`Record::WIRE`].
+pub const MAX_WIRE: usize = 256;
+
+/// Writes a buffer field: sends `cbuf` to `to` and drops our reference. For [`Record::encode`];
+/// nothing happens when `out` is not 12 bytes long.
+pub fn put_cbuf(cbuf: Option<Cbuf<'_>>, to: ComponentId, out: &mut [u8]) {
+    if let Ok(out) = <&mut [u8; CbufRef::WIRE]>::try_from(out) {
+        *out = cbuf.map_or(CbufRef::NONE, |c| c.send(to)).to_bytes();
+    }
+}
+
+/// Reads a buffer field and receives what it names. For [`Record::decode`].
+pub fn take_cbuf<'c>(client: &'c Client, wire: &[u8]) -> Result<Option<Cbuf<'c>>, Error> {
+    let wire = <[u8; CbufRef::WIRE]>::try_from(wire).map_err(|_| Error::BadBuffer)?;
+    match CbufRef::from_bytes(wire) {
+        sent if sent.is_none() => Ok(None),
+        sent => Cbuf::receive(client, sent).map(Some),
+    }
+}
+
+/// A batch being filled. Dropped unsent, it takes the sends of its records back.
+pub struct Batch<'c, T: Record<'c>> {
+    inner: Option<(&'c Client, Buffer<'c>)>,
+    to: ComponentId,
+    count: u32,
+    records: PhantomData<T>,
+}
+
+impl<'c, T: Record<'c>> Batch<'c, T> {
+    const CHECKED: () = assert!(T::WIRE > 0 && T::WIRE <= MAX_WIRE);
+
+    /// A batch of one page for `to`. **Blocks** in the manager while the pool is exhausted.
+    pub fn new(client: &'c Client, to: ComponentId) -> Result<Self, Error> {
+        Self::with_capacity(client, to, PAGE / T::WIRE)
+    }
+
+    /// A batch with room for at least `records`.
+    pub fn with_capacity(
+        client: &'c Client,
+        to: ComponentId,
+        records: usize,
+    ) -> Result<Self, Error> {
+        let () = Self::CHECKED;
+        let bytes = records.checked_mul(T::WIRE).ok_or(Error::BadSize)?;
+        Ok(Self {
+            inner: Some((client, Buffer::alloc(client, bytes)?)),
+            to,
+            count: 0,
+            records: PhantomData,
+        })
+    }
+
+    /// The empty batch: no buffer, no room.
+    pub const fn none() -> Self {
+        Self {
+            inner: None,
+            to: ComponentId::INIT,
+            count: 0,
+            records: PhantomData,
+        }
+    }
+
+    /// Records there is room for in all.
+    pub fn capacity(&self) -> usize {
+        self.inner.as_ref().map_or(0, |(_, b)| b.len() / T::WIRE)
+    }
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+    pub fn is_full(&self) -> bool {
+        self.len() == self.capacity()
+    }
+
+    /// Appends a record and sends the buffers in it. [`Error::NoMemory`]: no room left; the
+    /// record is dropped.
+    pub fn push(&mut self, record: T) -> Result<(), Error> {
+        let at = self.len() * T::WIRE;
+        let (client, buffer) = self.inner.as_mut().ok_or(Error::NoMemory)?;
+        let out = buffer.get_mut(at..at + T::WIRE).ok_or(Error::NoMemory)?;
+        out.fill(0);
+        record.encode(client, self.to, out);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Sends the batch: id | records << 32, or 0 when it is empty.
+    pub fn into_wire(mut self) -> u64 {
+        match self.inner.take() {
+            Some((_, buffer)) if self.count > 0 => {
+                let bytes = self.len() * T::WIRE;
+                let sent = buffer.freeze(bytes).send(self.to);
+                sent.id as u64 | (self.count as u64) << 32
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl<'c, T: Record<'c>> Drop for Batch<'c, T> {
+    fn drop(&mut self) {
+        let Some((client, buffer)) = self.inner.take() else {
+            return;
+        };
+        // Receiving what we sent balances the counters; they never count down, which the
+        // collector relies upon.
+        for wire in buffer.chunks_exact(T::WIRE).take(self.count as usize) {
+            drop(T::decode(client, wire));
+        }
+    }
+}
+
+/// A batch received. Each record is copied out of the shared buffer before it is looked at.
+/// Dropping it receives and frees what is left, then frees the batch.
+pub struct Incoming<'c, T: Record<'c>> {
+    inner: Option<(&'c Client, Cbuf<'c>)>,
+    next: u32,
+    count: u32,
+    records: PhantomData<T>,
+}
+
+impl<'c, T: Record<'c>> Incoming<'c, T> {
+    /// Takes a batch by the word it travels as. [`Error::BadBuffer`]: unknown, not sent to us,
+    /// or shorter than its number of records asks.
+    pub fn from_wire(client: &'c Client, wire: u64) -> Result<Self, Error> {
+        const { assert!(T::WIRE > 0 && T::WIRE <= MAX_WIRE) };
+        let count = (wire >> 32) as u32;
+        if wire == 0 {
+            return Ok(Self::none());
+        }
+        let bytes = count as u64 * T::WIRE as u64;
+        let sent = CbufRef {
+            id: wire as u32,
+            offset: 0,
+            len: u32::try_from(bytes).map_err(|_| Error::BadBuffer)?,
+        };
+        Ok(Self {
+            inner: Some((client, Cbuf::receive(client, sent)?)),
+            next: 0,
+            count,
+            records: PhantomData,
+        })
+    }
+
+    /// The empty batch.
+    pub const fn none() -> Self {
+        Self {
+            inner: None,
+            next: 0,
+            count: 0,
+            records: PhantomData,
+        }
+    }
+
+    /// Records not taken yet.
+    pub fn len(&self) -> usize {
+        (self.count - self.next) as usize
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'c, T: Record<'c>> Iterator for Incoming<'c, T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (client, cbuf) = self.inner.as_ref()?;
+        if self.next == self.count {
+            return None;
+        }
+        let at = self.next as usize * T::WIRE;
+        let mut copy = [0; MAX_WIRE];
+        let copy = &mut copy[..T::WIRE];
+        copy.copy_from_slice(cbuf.get(at..at + T::WIRE)?);
+        self.next += 1;
+        // The sender may still write the buffer: what is decoded must be the copy, not a second
+        // read that the compiler puts in its place.
+        Some(T::decode(client, core::hint::black_box(copy)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), Some(self.len()))
+    }
+}
+
+impl<'c, T: Record<'c>> Drop for Incoming<'c, T> {
+    fn drop(&mut self) {
+        for record in self.by_ref() {
+            drop(record);
+        }
+    }
+}

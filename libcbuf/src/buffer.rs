@@ -1,0 +1,280 @@
+//! Buffers as types: [`Buffer`] is writable and unique, [`Cbuf`] immutable and counted. Sending
+//! needs a `Cbuf`, so nothing that was sent is written through safe code, and every handle's
+//! drop drops exactly its reference. Source: CBUFs, sections 2.2 and 2.3.
+
+use crate::client::{Allocated, Client};
+use crate::meta::{CbufId, Record};
+use abi::{ComponentId, Error};
+use core::mem::ManuallyDrop;
+use core::ops::{Bound, Deref, DerefMut, RangeBounds};
+use core::ptr::NonNull;
+
+/// How a buffer travels between components: 12 bytes, or two words. Id 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct CbufRef {
+    pub id: u32,
+    pub offset: u32,
+    pub len: u32,
+}
+
+impl CbufRef {
+    pub const NONE: Self = Self {
+        id: 0,
+        offset: 0,
+        len: 0,
+    };
+    /// Bytes in a batch record.
+    pub const WIRE: usize = 12;
+
+    pub const fn is_none(self) -> bool {
+        self.id == 0
+    }
+    /// As two register words: id | len << 32, and the offset.
+    pub const fn to_words(self) -> [u64; 2] {
+        [self.id as u64 | (self.len as u64) << 32, self.offset as u64]
+    }
+    /// Bits 32 and up of the second word are ignored.
+    pub const fn from_words(words: [u64; 2]) -> Self {
+        Self {
+            id: words[0] as u32,
+            len: (words[0] >> 32) as u32,
+            offset: words[1] as u32,
+        }
+    }
+    pub fn to_bytes(self) -> [u8; Self::WIRE] {
+        let mut out = [0; Self::WIRE];
+        out[0..4].copy_from_slice(&self.id.to_le_bytes());
+        out[4..8].copy_from_slice(&self.offset.to_le_bytes());
+        out[8..12].copy_from_slice(&self.len.to_le_bytes());
+        out
+    }
+    pub fn from_bytes(wire: [u8; Self::WIRE]) -> Self {
+        let word =
+            |at: usize| u32::from_le_bytes([wire[at], wire[at + 1], wire[at + 2], wire[at + 3]]);
+        Self {
+            id: word(0),
+            offset: word(4),
+            len: word(8),
+        }
+    }
+}
+
+/// A buffer that only its holder can see: writable, as long as whole pages (at least the bytes
+/// asked for), with whatever its last use left in it. Dropping it gives it back at once.
+pub struct Buffer<'c> {
+    client: &'c Client,
+    record: &'c Record,
+    address: NonNull<u8>,
+    id: CbufId,
+    bytes: usize,
+}
+
+// SAFETY: the one holder of its memory; the client and the record are `Sync`.
+unsafe impl Send for Buffer<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer<'_> {}
+
+impl<'c> Buffer<'c> {
+    /// At least `bytes`. **Blocks** in the manager while the pool is exhausted; errors as
+    /// [`Client::cbuf_alloc`].
+    #[inline]
+    pub fn alloc(client: &'c Client, bytes: usize) -> Result<Self, Error> {
+        client.allocate(bytes, true).map(|a| Self::from(client, a))
+    }
+
+    /// At least `bytes`; never waits: [`Error::NoMemory`] when the pool is exhausted.
+    #[inline]
+    pub fn try_alloc(client: &'c Client, bytes: usize) -> Result<Self, Error> {
+        client.allocate(bytes, false).map(|a| Self::from(client, a))
+    }
+
+    #[inline]
+    fn from(client: &'c Client, a: Allocated<'c>) -> Self {
+        Self {
+            client,
+            record: a.record,
+            address: a.address,
+            id: a.id,
+            bytes: a.bytes,
+        }
+    }
+
+    #[inline]
+    pub fn id(&self) -> CbufId {
+        self.id
+    }
+
+    /// Ends writing: an immutable handle to the first `len` bytes (at most all).
+    #[inline]
+    pub fn freeze(self, len: usize) -> Cbuf<'c> {
+        let this = ManuallyDrop::new(self);
+        this.client.share(this.record);
+        Cbuf {
+            client: this.client,
+            record: this.record,
+            address: this.address,
+            id: this.id,
+            offset: 0,
+            len: len.min(this.bytes) as u32,
+        }
+    }
+}
+
+impl Deref for Buffer<'_> {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the buffer is mapped writable for `bytes` while referenced, and exclusive.
+        unsafe { core::slice::from_raw_parts(self.address.as_ptr(), self.bytes) }
+    }
+}
+
+impl DerefMut for Buffer<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`; `&mut self` makes it the only access.
+        unsafe { core::slice::from_raw_parts_mut(self.address.as_ptr(), self.bytes) }
+    }
+}
+
+impl Drop for Buffer<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.client.release(self.id, self.record);
+    }
+}
+
+impl core::fmt::Debug for Buffer<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Buffer({}, {} bytes)", self.id.0, self.bytes)
+    }
+}
+
+/// A reference to an immutable stretch of a buffer: a frozen one of our own, or one received. A
+/// received buffer is mapped read-only here, but its producer can still write it: code that
+/// parses one from a component it does not trust copies what it decides upon.
+pub struct Cbuf<'c> {
+    client: &'c Client,
+    record: &'c Record,
+    /// Where the stretch begins.
+    address: NonNull<u8>,
+    id: CbufId,
+    offset: u32,
+    len: u32,
+}
+
+// SAFETY: shared memory that is only read through it; the client and the record are `Sync`.
+unsafe impl Send for Cbuf<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Cbuf<'_> {}
+
+impl<'c> Cbuf<'c> {
+    /// Takes what another component sent. Calls the manager on the first receipt of a buffer.
+    /// [`Error::BadBuffer`]: unknown, not sent to us, or the stretch leaves the buffer.
+    #[inline]
+    pub fn receive(client: &'c Client, sent: CbufRef) -> Result<Self, Error> {
+        let id = CbufId(sent.id);
+        let (address, record) = client.receive(id, sent.offset, sent.len)?;
+        Ok(Self {
+            client,
+            record,
+            address,
+            id,
+            offset: sent.offset,
+            len: sent.len,
+        })
+    }
+
+    /// Counts one send to `to` and answers what to pass. The handle stays; each answer must be
+    /// passed once (a stretch that is not passed after all: [`Cbuf::receive`] it here).
+    #[inline]
+    #[must_use = "a send that nobody receives keeps the buffer from ever being collected"]
+    pub fn send(&self, to: ComponentId) -> CbufRef {
+        self.record.count_send(to);
+        self.as_ref()
+    }
+
+    fn as_ref(&self) -> CbufRef {
+        CbufRef {
+            id: self.id.0,
+            offset: self.offset,
+            len: self.len,
+        }
+    }
+
+    /// Another handle to a part of this stretch; what lies outside is cut off.
+    pub fn slice(&self, range: impl RangeBounds<usize>) -> Self {
+        let len = self.len as usize;
+        let start = match range.start_bound() {
+            Bound::Included(&n) => n,
+            Bound::Excluded(&n) => n.saturating_add(1),
+            Bound::Unbounded => 0,
+        }
+        .min(len);
+        let end = match range.end_bound() {
+            Bound::Included(&n) => n.saturating_add(1),
+            Bound::Excluded(&n) => n,
+            Bound::Unbounded => len,
+        }
+        .clamp(start, len);
+        let mut part = self.clone();
+        // SAFETY: `start` is at most `len`, so the address stays in the buffer.
+        part.address = unsafe { part.address.add(start) };
+        part.offset += start as u32;
+        part.len = (end - start) as u32;
+        part
+    }
+
+    #[inline]
+    pub fn id(&self) -> CbufId {
+        self.id
+    }
+    /// Where the stretch begins in its buffer, in bytes.
+    #[inline]
+    pub fn offset(&self) -> u32 {
+        self.offset
+    }
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    #[inline]
+    pub fn client(&self) -> &'c Client {
+        self.client
+    }
+}
+
+impl Clone for Cbuf<'_> {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.client.retain(self.record);
+        Self { ..*self }
+    }
+}
+
+impl Deref for Cbuf<'_> {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: checked against the buffer's size when made; mapped while we hold a reference.
+        unsafe { core::slice::from_raw_parts(self.address.as_ptr(), self.len as usize) }
+    }
+}
+
+impl Drop for Cbuf<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.client.release(self.id, self.record);
+    }
+}
+
+impl core::fmt::Debug for Cbuf<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Cbuf({}, {}+{})", self.id.0, self.offset, self.len)
+    }
+}

@@ -1,0 +1,319 @@
+//! One component's client: its freelists over its pool, and the paper's four calls. Source:
+//! CBUFs, sections 2.3 and 3.6.
+
+use crate::freelist::Freelist;
+use crate::meta::{CbufId, ORDERS, Record, State, order_for};
+use crate::primitive::{AtomicBool, AtomicU32, Ordering};
+use crate::ring::Ring;
+use crate::trie::Trie;
+use abi::{ComponentId, Error};
+use core::ptr::NonNull;
+
+/// The manager as the library calls it (interface `cbuf`).
+pub trait Manager: Sync {
+    /// Hands garbage of at least 2^`order` pages over through the ring, growing the pool where
+    /// its limit allows; with `wait`, blocks while there is none. Answers how many; 0 with
+    /// `wait` means "look again". [`Error::NoMemory`]: can never be satisfied.
+    fn collect(&self, order: u32, wait: bool) -> Result<u32, Error>;
+    /// Maps a buffer that was sent to this component and fills its record.
+    fn map(&self, id: u32) -> Result<(), Error>;
+    /// The last reference to a buffer marked [`State::RELINQUISH`] is gone.
+    fn relinquish(&self, id: u32) -> Result<(), Error>;
+}
+
+/// Receipts stop at this many references, so that clones of what was received have room.
+const RECEIVE_LIMIT: u64 = State::REFERENCES / 2;
+
+/// The component's one client.
+pub struct Client {
+    trie: Trie,
+    ring: *const Ring,
+    free: [Freelist; ORDERS],
+    /// Held by the thread that drains the ring. Never waited for: a preempted holder must not
+    /// stop others, they ask the manager instead.
+    draining: AtomicBool,
+    manager: &'static dyn Manager,
+}
+
+// SAFETY: `ring` points at memory that is shared by design and reached only as atomics.
+unsafe impl Send for Client {}
+// SAFETY: as above; its single-consumer rule is kept by `draining`.
+unsafe impl Sync for Client {}
+
+impl Client {
+    /// # Safety
+    /// For the life of the client: `root` and `leaves` as [`Trie::new`] asks; `ring` points at a
+    /// [`Ring`] whose only producer is the manager and whose only consumer is this client; the
+    /// manager maps each buffer at the address its record states, readable, writable where the
+    /// record came through the ring, and unmaps none that is referenced.
+    pub unsafe fn new(
+        root: *const AtomicU32,
+        ring: *const Ring,
+        leaves: *const Record,
+        manager: &'static dyn Manager,
+    ) -> Self {
+        Self {
+            // SAFETY: the caller's promise.
+            trie: unsafe { Trie::new(root, leaves) },
+            ring,
+            free: core::array::from_fn(|_| Freelist::default()),
+            draining: AtomicBool::new(false),
+            manager,
+        }
+    }
+
+    /// A buffer of at least `bytes`, referenced once, with whatever its last use left in it.
+    /// Calls the manager when the freelist is empty, and **blocks** there while the pool is
+    /// exhausted. [`Error::BadSize`]: larger than any buffer; [`Error::NoMemory`]: larger than
+    /// the pool will ever be.
+    #[inline]
+    pub fn cbuf_alloc(&self, bytes: usize) -> Result<(NonNull<u8>, CbufId), Error> {
+        self.allocate(bytes, true).map(Allocated::parts)
+    }
+
+    /// Like [`Client::cbuf_alloc`] but never waits: [`Error::NoMemory`] when the pool is
+    /// exhausted.
+    #[inline]
+    pub fn try_alloc(&self, bytes: usize) -> Result<(NonNull<u8>, CbufId), Error> {
+        self.allocate(bytes, false).map(Allocated::parts)
+    }
+
+    #[inline]
+    pub(crate) fn allocate(&self, bytes: usize, wait: bool) -> Result<Allocated<'_>, Error> {
+        let order = order_for(bytes).ok_or(Error::BadSize)?;
+        match self.take(order) {
+            Some(taken) => Ok(taken),
+            None => self.refill(order, wait),
+        }
+    }
+
+    /// Drops one reference of this component's. A buffer that was never shared goes straight
+    /// back to its freelist; others become garbage for the collector. Calls the manager only
+    /// when it asked to hear of this one. [`Error::BadBuffer`]: not referenced here.
+    #[inline]
+    pub fn cbuf_free(&self, id: CbufId) -> Result<(), Error> {
+        let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
+        if record.load().references() == 0 {
+            return Err(Error::BadBuffer);
+        }
+        self.release(id, record);
+        Ok(())
+    }
+
+    /// Counts a send to `to`. Before the id leaves the component, and while this component still
+    /// holds its reference. [`Error::BadBuffer`]: not referenced here.
+    #[inline]
+    pub fn cbuf_send(&self, id: CbufId, to: ComponentId) -> Result<(), Error> {
+        let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
+        let state = record.load();
+        if state.references() == 0 {
+            return Err(Error::BadBuffer);
+        }
+        if state.has(State::EXCLUSIVE) {
+            self.share(record);
+        }
+        record.count_send(to);
+        Ok(())
+    }
+
+    /// The memory of a buffer that another component sent, after checking that `offset` and
+    /// `len` lie inside; takes a reference and counts the receipt. Calls the manager on the
+    /// first receipt of a buffer, to map it. [`Error::BadBuffer`] otherwise.
+    #[inline]
+    pub fn cbuf2buf(&self, id: CbufId, offset: u32, len: u32) -> Result<NonNull<u8>, Error> {
+        self.receive(id, offset, len).map(|(address, _)| address)
+    }
+
+    #[inline]
+    pub(crate) fn receive(
+        &self,
+        id: CbufId,
+        offset: u32,
+        len: u32,
+    ) -> Result<(NonNull<u8>, &Record), Error> {
+        let record = match self.trie.record(id) {
+            Some(record) if record.load().page_number() != 0 => record,
+            _ => self.mapped(id)?,
+        };
+        let mut state = record.load();
+        loop {
+            if state.page_number() == 0
+                || state.has(State::FREE | State::EXCLUSIVE | State::INCONSISTENT)
+                || state.references() >= RECEIVE_LIMIT
+                || offset as u64 + len as u64 > state.bytes() as u64
+            {
+                return Err(Error::BadBuffer);
+            }
+            // The reference and the address change in one word: an address that is read here
+            // cannot be withdrawn without the exchange failing.
+            match record.exchange(state, State(state.0 + 1)) {
+                Ok(()) => break,
+                Err(now) => state = now,
+            }
+        }
+        record.count_receipt();
+        let address = state.address() + offset as usize;
+        Ok((
+            NonNull::new(address as *mut u8).ok_or(Error::BadBuffer)?,
+            record,
+        ))
+    }
+
+    #[cold]
+    fn mapped(&self, id: CbufId) -> Result<&Record, Error> {
+        if id == CbufId::NONE {
+            return Err(Error::BadBuffer);
+        }
+        self.manager.map(id.0)?;
+        self.trie.record(id).ok_or(Error::BadBuffer)
+    }
+
+    /// Ends a buffer's exclusive phase: it may be sent and received from now on.
+    #[inline]
+    pub(crate) fn share(&self, record: &Record) {
+        record.state.fetch_and(!State::EXCLUSIVE, Ordering::SeqCst);
+    }
+
+    /// One more reference to a record that the caller already holds one of.
+    #[inline]
+    pub(crate) fn retain(&self, record: &Record) {
+        let old = State(record.state.fetch_add(1, Ordering::SeqCst));
+        assert!(
+            old.references() < State::REFERENCES - ComponentId::MAX as u64,
+            "a buffer has 2^18 references in one component"
+        );
+    }
+
+    /// Drops one reference that the caller holds.
+    #[inline]
+    pub(crate) fn release(&self, id: CbufId, record: &Record) {
+        let mut state = record.load();
+        loop {
+            let last = state.references() <= 1;
+            let kept = state.0 & !(State::REFERENCES | State::EXCLUSIVE);
+            let new = if !last {
+                state.0 - 1
+            } else if state.0 & (State::EXCLUSIVE | State::RELINQUISH) == State::EXCLUSIVE {
+                kept | State::FREE
+            } else {
+                kept
+            };
+            match record.exchange(state, State(new)) {
+                Ok(()) if !last => return,
+                Ok(()) if new & State::FREE != 0 => {
+                    return self.list(State(new).order()).push(id, record);
+                }
+                Ok(()) if new & State::RELINQUISH != 0 => {
+                    // A refusal (the buffer is gone already) leaves nothing to do.
+                    let _ = self.manager.relinquish(id.0);
+                    return;
+                }
+                Ok(()) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    #[inline]
+    fn list(&self, order: u32) -> &Freelist {
+        // The order comes from this component's own record; should it be overwritten, the
+        // buffer ends in some other list and is checked when taken.
+        &self.free[order as usize % ORDERS]
+    }
+
+    /// Pops a buffer of exactly this order.
+    #[inline]
+    fn take(&self, order: u32) -> Option<Allocated<'_>> {
+        // Each round takes a record out of the list, so the loop ends with the list.
+        loop {
+            let (id, record) = self.list(order).pop(&self.trie)?;
+            record.next.store(0, Ordering::Relaxed);
+            let mut state = record.load();
+            const CHECKED: u64 = State::REFERENCES | State::INCONSISTENT | State::FREE;
+            while state.0 & CHECKED == State::FREE
+                && state.page_number() != 0
+                && state.order() == order
+            {
+                let new = State(state.0 - State::FREE + State::EXCLUSIVE + 1);
+                match record.exchange(state, new) {
+                    Ok(()) => {
+                        return Some(Allocated {
+                            address: NonNull::new(state.address() as *mut u8)?,
+                            id,
+                            record,
+                            bytes: state.bytes(),
+                        });
+                    }
+                    Err(now) => state = now,
+                }
+            }
+            self.discard(record);
+        }
+    }
+
+    /// Forgets a popped record that the manager took back: from here on its id may be used for
+    /// another buffer.
+    #[cold]
+    fn discard(&self, record: &Record) {
+        record
+            .state
+            .fetch_and(!(State::INCONSISTENT | State::FREE), Ordering::SeqCst);
+    }
+
+    #[cold]
+    fn refill(&self, order: u32, wait: bool) -> Result<Allocated<'_>, Error> {
+        if self.drain() > 0
+            && let Some(taken) = self.take(order)
+        {
+            return Ok(taken);
+        }
+        loop {
+            let ready = self.manager.collect(order, wait)?;
+            self.drain();
+            // What was handed over may be larger than asked.
+            if let Some(taken) = (order..ORDERS as u32).find_map(|o| self.take(o)) {
+                return Ok(taken);
+            }
+            if !wait && ready == 0 {
+                return Err(Error::NoMemory);
+            }
+        }
+    }
+
+    /// Moves what the manager handed over into the freelists, unless another thread is at it.
+    fn drain(&self) -> usize {
+        // Acquire and the release below: each drainer sees the index its predecessor left.
+        if self.draining.swap(true, Ordering::Acquire) {
+            return 0;
+        }
+        // SAFETY: valid for the client's life (contract of `new`); `draining` is ours, so there
+        // is one consumer.
+        let count = unsafe { &*self.ring }.drain(|id| {
+            if let Some(record) = self.trie.record(id) {
+                self.list(record.load().order()).push(id, record);
+            }
+        });
+        self.draining.store(false, Ordering::Release);
+        count
+    }
+
+    /// This component's record of `id`, for inspection.
+    pub fn record(&self, id: CbufId) -> Option<&Record> {
+        self.trie.record(id)
+    }
+}
+
+/// A fresh allocation: one reference, exclusive.
+pub(crate) struct Allocated<'c> {
+    pub address: NonNull<u8>,
+    pub id: CbufId,
+    pub record: &'c Record,
+    pub bytes: usize,
+}
+
+impl Allocated<'_> {
+    #[inline]
+    fn parts(self) -> (NonNull<u8>, CbufId) {
+        (self.address, self.id)
+    }
+}

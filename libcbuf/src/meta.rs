@@ -1,0 +1,157 @@
+//! The 32-byte record that a component and the manager share for each buffer that the component
+//! has: one word with address, size class, flags and reference count (so that they change
+//! together), the sent and received counters, the freelist link and the set of receivers.
+//! Source: CBUFs, sections 3.2 to 3.4 and figure 4.
+
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use abi::ComponentId;
+use abi::layout::PAGE;
+
+/// A buffer's global name. 0 is no buffer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[repr(transparent)]
+pub struct CbufId(pub u32);
+
+impl CbufId {
+    pub const NONE: Self = Self(0);
+}
+
+/// Size classes: a buffer has 2^order pages, order below this (the largest is 16 MiB).
+pub const ORDERS: usize = 13;
+
+/// The smallest order whose buffers hold `bytes`; `None` when none does.
+#[inline]
+pub const fn order_for(bytes: usize) -> Option<u32> {
+    if bytes > PAGE << (ORDERS - 1) {
+        return None;
+    }
+    if bytes <= PAGE {
+        return Some(0);
+    }
+    Some(((bytes - 1) / PAGE).ilog2() + 1)
+}
+
+/// A record's first word, taken apart: virtual page number (36 bits) | order (5) | flags (5) |
+/// reference count (18).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct State(pub u64);
+
+impl State {
+    pub const EMPTY: Self = Self(0);
+    pub const REFERENCES: u64 = (1 << 18) - 1;
+    /// The manager took a buffer away that lies in a freelist; whoever pops it discards it.
+    pub const INCONSISTENT: u64 = 1 << 18;
+    /// The manager wants to hear when the last reference goes.
+    pub const RELINQUISH: u64 = 1 << 19;
+    /// Handed over by the manager (in the ring or a freelist) and not allocated since. Only the
+    /// manager and a free of a never shared buffer set it; only an allocation clears it.
+    pub const FREE: u64 = 1 << 20;
+    /// Allocated and neither frozen nor sent: nobody else can hold it, and no id from outside
+    /// may turn it into a second reference.
+    pub const EXCLUSIVE: u64 = 1 << 21;
+    pub const ORDER_SHIFT: u32 = 23;
+    pub const PAGE_SHIFT: u32 = 28;
+
+    #[inline]
+    pub const fn new(page_number: u64, order: u32, flags: u64) -> Self {
+        Self(
+            page_number << Self::PAGE_SHIFT
+                | ((order as u64) & 31) << Self::ORDER_SHIFT
+                | flags & (31 << 18),
+        )
+    }
+    #[inline]
+    pub const fn references(self) -> u64 {
+        self.0 & Self::REFERENCES
+    }
+    #[inline]
+    pub const fn has(self, flag: u64) -> bool {
+        self.0 & flag != 0
+    }
+    #[inline]
+    pub const fn order(self) -> u32 {
+        (self.0 >> Self::ORDER_SHIFT) as u32 & 31
+    }
+    /// 0 when the buffer is not mapped.
+    #[inline]
+    pub const fn page_number(self) -> u64 {
+        self.0 >> Self::PAGE_SHIFT
+    }
+    #[inline]
+    pub const fn address(self) -> usize {
+        self.page_number() as usize * PAGE
+    }
+    #[inline]
+    pub const fn bytes(self) -> usize {
+        PAGE << self.order()
+    }
+}
+
+/// One buffer's metadata in one component.
+#[repr(C, align(32))]
+#[derive(Debug, Default)]
+pub struct Record {
+    /// A [`State`].
+    pub state: AtomicU64,
+    /// How often this component sent the buffer.
+    pub sent: AtomicU32,
+    /// How often this component received it.
+    pub received: AtomicU32,
+    /// While in a freelist: the id of the next, or [`Record::END`]. 0 otherwise.
+    pub next: AtomicU32,
+    /// This record's id.
+    pub id: AtomicU32,
+    /// Components that this one has sent the buffer to.
+    pub receivers: AtomicU64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Record>() == 32);
+
+impl Record {
+    /// Link of the last record in a freelist.
+    pub const END: u32 = u32::MAX;
+
+    // Every change of a state or counter below is sequentially consistent, and so are the
+    // collector's reads of them (`cbuf_mgr::liveness`): its argument needs one order of all
+    // sends, receipts and frees of a buffer in all components. On x86 the read-modify-writes
+    // cost the same under any ordering and the loads are plain.
+
+    #[inline]
+    pub fn load(&self) -> State {
+        State(self.state.load(Ordering::SeqCst))
+    }
+
+    /// Replaces the state if it is still `old`; otherwise answers what it is.
+    #[inline]
+    pub fn exchange(&self, old: State, new: State) -> Result<(), State> {
+        match self
+            .state
+            .compare_exchange(old.0, new.0, Ordering::SeqCst, Ordering::SeqCst)
+        {
+            Ok(_) => Ok(()),
+            Err(now) => Err(State(now)),
+        }
+    }
+
+    /// Counts one send. The sender still holds its reference: a collector that does not see the
+    /// send sees the reference.
+    #[inline]
+    pub fn count_send(&self, to: ComponentId) {
+        let bit = 1 << (to.0 & 63);
+        // Before the receiver can ask the manager for the buffer (it learns the id later, through
+        // an invocation), so the manager finds the bit. Relaxed load: only this component sets it.
+        if self.receivers.load(Ordering::Relaxed) & bit == 0 {
+            self.receivers.fetch_or(bit, Ordering::SeqCst);
+        }
+        self.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts one receipt. Only after the reference is raised: a collector that sees the receipt
+    /// sees the reference (or that it was dropped again).
+    #[inline]
+    pub fn count_receipt(&self) {
+        self.received.fetch_add(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,85 @@
+//! The page through which the manager hands collected buffers over: a ring of ids with one
+//! producer (the manager) and one consumer (whoever holds the client's drain lock). Neither side
+//! waits for the other. Source: CBUFs, sections 3.4 and 3.5.
+
+use crate::meta::CbufId;
+use crate::primitive::{AtomicU32, Ordering};
+
+/// Ids the ring holds.
+pub const RING_SLOTS: usize = 512;
+
+/// One page. Both indices run freely and are taken modulo [`RING_SLOTS`].
+#[repr(C, align(4096))]
+#[derive(Debug)]
+pub struct Ring {
+    /// Where the producer writes next. The producer has its own copy and never reads this one.
+    tail: AtomicU32,
+    apart: [u32; 15],
+    /// Where the consumer reads next.
+    head: AtomicU32,
+    rest: [u32; 15],
+    slots: [AtomicU32; RING_SLOTS],
+}
+
+/// The producer's end. The manager's own memory: what a client writes into the ring cannot move
+/// it.
+#[derive(Debug, Default)]
+pub struct Producer {
+    tail: u32,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self {
+            tail: AtomicU32::new(0),
+            apart: [0; 15],
+            head: AtomicU32::new(0),
+            rest: [0; 15],
+            slots: core::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+}
+
+impl Ring {
+    /// Ids that the producer may write now; 0 when the consumer's index makes no sense.
+    pub fn space(&self, producer: &Producer) -> usize {
+        // Acquire: pairs with the consumer's release; it has read the slots before.
+        let used = producer
+            .tail
+            .wrapping_sub(self.head.load(Ordering::Acquire));
+        RING_SLOTS.saturating_sub(used as usize)
+    }
+
+    /// Hands all of `ids` over with one store, or as many as there is space for; answers how
+    /// many.
+    pub fn hand_over(&self, producer: &mut Producer, ids: &[CbufId]) -> usize {
+        let count = ids.len().min(self.space(producer));
+        for id in &ids[..count] {
+            // Relaxed: published by the store below.
+            self.slots[producer.tail as usize % RING_SLOTS].store(id.0, Ordering::Relaxed);
+            producer.tail = producer.tail.wrapping_add(1);
+        }
+        // Release: pairs with the acquire in `drain`; the ids and their records come first.
+        self.tail.store(producer.tail, Ordering::Release);
+        count
+    }
+
+    /// Takes everything out. Only one thread at a time may be in here. Answers how many.
+    pub fn drain(&self, mut each: impl FnMut(CbufId)) -> usize {
+        // Relaxed: the consumer's own index; the drain lock orders consumers.
+        let mut head = self.head.load(Ordering::Relaxed);
+        // Acquire: pairs with the release in `hand_over`.
+        let tail = self.tail.load(Ordering::Acquire);
+        let count = (tail.wrapping_sub(head) as usize).min(RING_SLOTS);
+        for _ in 0..count {
+            // Relaxed: ordered by the acquire above.
+            each(CbufId(
+                self.slots[head as usize % RING_SLOTS].load(Ordering::Relaxed),
+            ));
+            head = head.wrapping_add(1);
+        }
+        // Release: pairs with the acquire in `space`; the slots were read before.
+        self.head.store(head, Ordering::Release);
+        count
+    }
+}
