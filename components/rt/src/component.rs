@@ -51,7 +51,7 @@ pub fn dispatch(component: &Component, badge: Badge, method: u64, args: [u64; 4]
     match method {
         lifecycle::START => {
             crate::heap::claim();
-            //CB crate::cbuf::attach();
+            crate::cbuf::attach();
             (component.start)(crate::info()).map(|()| [0; 4])
         }
         lifecycle::THREAD => match component.thread {

@@ -17,7 +17,7 @@
 #![no_std]
 
 pub mod cap;
-//CB pub mod cbuf;
+pub mod cbuf;
 pub mod component;
 pub mod console;
 pub mod heap;
