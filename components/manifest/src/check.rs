@@ -1,0 +1,339 @@
+//! The checks that need more than one field, and the way from a description to an [`Image`].
+
+use crate::resolve::Resolver;
+use crate::source::{ComponentSource, Description};
+use crate::{Component, Device, Image, Pool, Problem, Right, Thread, Warning, graph, limits, size};
+use abi::layout::PAGE;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What exists outside the description: the programs that can be built and the interfaces with
+/// the numbers that their files declare.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub binaries: &'a [String],
+    pub interfaces: &'a [(String, u16)],
+}
+
+/// A description with nothing wrong in it.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub image: Image,
+    pub warnings: Vec<Warning>,
+}
+
+/// Resolves every name and checks every rule. Answers all problems found, not only the first;
+/// a cycle or too little memory is looked for only once everything else is in order.
+pub fn check(source: &Description, known: &Known<'_>) -> Result<Checked, Vec<Problem>> {
+    let mut out = Vec::new();
+    name_ok(&source.image.name, &mut out);
+    let memory_min_bytes = size_or("memory_min", &source.image.memory_min, &mut out);
+    if memory_min_bytes == Some(0) {
+        out.push(Problem::MemoryMinZero);
+    }
+    let threads = source
+        .component
+        .iter()
+        .map(|c| c.thread.len())
+        .sum::<usize>();
+    match source.component.len() {
+        0 => out.push(Problem::NoComponents),
+        n if n >= abi::ComponentId::MAX => out.push(Problem::TooManyComponents(n)),
+        _ if threads >= abi::ThreadId::MAX => out.push(Problem::TooManyThreads(threads)),
+        _ => {}
+    }
+    if !out.is_empty() {
+        return Err(out);
+    }
+    let resolver = Resolver::new(&source.component, known);
+    let mut components = Vec::new();
+    let mut next_thread = 1;
+    for (i, one) in source.component.iter().enumerate() {
+        if source.component[..i].iter().any(|c| c.name == one.name) {
+            out.push(Problem::DuplicateComponent(one.name.clone()));
+        }
+        let mut component = component(one, known, &mut out);
+        component.provides = resolver.provides(one, &mut out);
+        component.imports = resolver.imports(i as u16 + 1, one, &mut out);
+        for thread in &one.thread {
+            let (priority, argument) = (thread.priority, thread.argument);
+            component.threads.push(Thread {
+                id: next_thread,
+                priority,
+                argument,
+            });
+            next_thread += 1;
+        }
+        components.push(component);
+    }
+    across(&components, &mut out);
+    if !out.is_empty() {
+        return Err(out);
+    }
+    let init_imports = resolver.init_imports();
+    let start_order = graph::start_order(&components, &init_imports).map_err(|p| alloc::vec![p])?;
+    let image = Image {
+        name: source.image.name.clone(),
+        arguments: source.image.arguments.clone(),
+        memory_min_bytes: memory_min_bytes.unwrap_or(0),
+        components,
+        init_imports,
+        start_order,
+    };
+    let (minimum, needed) = (image.memory_min_bytes, image.pages_at_start() * PAGE as u64);
+    if needed > minimum {
+        return Err(alloc::vec![Problem::MemoryTooSmall { minimum, needed }]);
+    }
+    let warnings = graph::warnings(&image);
+    Ok(Checked { image, warnings })
+}
+
+fn name_ok(name: &str, out: &mut Vec<Problem>) {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(inner) {
+        out.push(Problem::BadName(name.into()));
+    } else if name.len() > limits::COMPONENT_NAME_BYTES {
+        out.push(Problem::NameTooLong(name.into()));
+    }
+}
+
+fn size_or(what: &str, text: &str, out: &mut Vec<Problem>) -> Option<u64> {
+    let bytes = size::page_bytes(text);
+    if bytes.is_none() {
+        out.push(Problem::BadSize {
+            what: what.into(),
+            text: text.into(),
+        });
+    }
+    bytes
+}
+
+/// What can be said of a component without looking at others.
+fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -> Component {
+    name_ok(&one.name, out);
+    let name = || one.name.clone();
+    if one.name == "init" {
+        out.push(Problem::ReservedName(name()));
+    }
+    let binary = one.binary.clone().unwrap_or_else(name);
+    if !known.binaries.contains(&binary) {
+        out.push(Problem::UnknownBinary {
+            component: name(),
+            binary: binary.clone(),
+        });
+    }
+    let mut sized = |key: &str, text: &Option<String>, default| match text {
+        Some(text) => size_or(&format!("component `{}`, {key}", one.name), text, out),
+        None => Some(default),
+    };
+    let heap_bytes = sized("heap", &one.heap, 0).unwrap_or(0);
+    let default = limits::DEFAULT_STACK_BYTES;
+    let stack_bytes = sized("stack", &one.stack, default).unwrap_or(default);
+    if !limits::heap_ok(heap_bytes) {
+        let text = one.heap.clone().unwrap_or_default();
+        out.push(Problem::BadHeap {
+            component: name(),
+            text,
+        });
+    }
+    if !limits::stack_ok(stack_bytes) {
+        let text = one.stack.clone().unwrap_or_default();
+        out.push(Problem::BadStack {
+            component: name(),
+            text,
+        });
+    }
+    let pool = one.pool.as_ref().map(|p| Pool {
+        pages: p.pages,
+        max: p.max.unwrap_or(p.pages),
+    });
+    if let Some(Pool { pages, max }) = pool.filter(|p| !limits::pool_ok(p.pages, p.max)) {
+        out.push(Problem::BadPool {
+            component: name(),
+            pages,
+            max,
+        });
+    }
+    let device = one.device.as_ref().and_then(|d| {
+        let parsed = pci(&d.pci);
+        if parsed.is_none() {
+            out.push(Problem::BadDevice {
+                component: name(),
+                text: d.pci.clone(),
+            });
+        }
+        parsed
+    });
+    let bytes = one.arguments.len();
+    if bytes > limits::ARGUMENT_BYTES {
+        out.push(Problem::ArgumentsTooLong {
+            component: name(),
+            bytes,
+        });
+    }
+    let count = one.invokes.len();
+    if count > limits::MAX_IMPORTS {
+        out.push(Problem::TooManyImports {
+            component: name(),
+            count,
+        });
+    }
+    Component {
+        name: name(),
+        binary,
+        provides: Vec::new(),
+        imports: Vec::new(),
+        heap_bytes,
+        stack_bytes,
+        pool,
+        rights: rights(one, out),
+        device,
+        arguments: one.arguments.clone(),
+        supervised: one.supervised,
+        threads: Vec::new(),
+    }
+}
+
+fn pci(text: &str) -> Option<Device> {
+    let (vendor, device) = text.split_once(':')?;
+    let number = |hex: &str| {
+        let digits = hex.len() == 4 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        if digits {
+            u16::from_str_radix(hex, 16).ok()
+        } else {
+            None
+        }
+    };
+    Some(Device {
+        vendor: number(vendor)?,
+        device: number(device)?,
+    })
+}
+
+fn rights(one: &ComponentSource, out: &mut Vec<Problem>) -> Vec<Right> {
+    let mut done = Vec::new();
+    for word in &one.rights {
+        let component = one.name.clone();
+        match Right::from_word(word) {
+            None => out.push(Problem::UnknownRight {
+                component,
+                word: word.clone(),
+            }),
+            Some(right) if done.contains(&right) => {
+                out.push(Problem::DuplicateRight { component, right });
+            }
+            Some(right) => done.push(right),
+        }
+    }
+    done
+}
+
+/// Rules between components: rights that need a role, sole holders, devices, grants.
+fn across(components: &[Component], out: &mut Vec<Problem>) {
+    for one in components {
+        let component = one.name.clone();
+        let provides = |name: &str| one.provides.iter().any(|p| p.interface == name);
+        let invokes = |name: &str| one.imports.iter().any(|e| e.interface == name);
+        if one.pool.is_some() && !invokes("cbuf") {
+            out.push(Problem::PoolWithoutManager(component.clone()));
+        }
+        if one.device.is_some() && !invokes("sched") {
+            out.push(Problem::DeviceWithoutScheduler(component.clone()));
+        }
+        let needs = [
+            (
+                Right::Dma,
+                one.pool.is_some(),
+                "it has no pool, so no buffer has an address",
+            ),
+            (
+                Right::CbufClients,
+                provides("cbuf"),
+                "it does not provide `cbuf`",
+            ),
+            (
+                Right::Ram,
+                one.has(Right::CSpace),
+                "memory is of use only with `cspace`",
+            ),
+            (
+                Right::Threads,
+                provides("sched_control"),
+                "it does not provide `sched_control`",
+            ),
+        ];
+        for (right, used, because) in needs {
+            if one.has(right) && !used {
+                out.push(Problem::UselessRight {
+                    component: component.clone(),
+                    right,
+                    because,
+                });
+            }
+        }
+        let count = grants(one, components);
+        if count > limits::MAX_GRANTS {
+            out.push(Problem::TooManyGrants { component, count });
+        }
+    }
+    for right in [Right::Ram, Right::CbufClients, Right::Threads] {
+        let mut holders = components.iter().filter(|c| c.has(right));
+        if let (Some(first), Some(second)) = (holders.next(), holders.next()) {
+            let (first, second) = (first.name.clone(), second.name.clone());
+            out.push(Problem::TwoHolders {
+                right,
+                first,
+                second,
+            });
+        }
+    }
+    let nobody = |right| !components.iter().any(|c| c.has(right));
+    let pools = components.iter().any(|c| c.pool.is_some());
+    for right in [Right::Ram, Right::CbufClients] {
+        if pools && nobody(right) {
+            out.push(Problem::NoHolder {
+                right,
+                because: "the pools would stay empty",
+            });
+        }
+    }
+    let threads = components.iter().any(|c| !c.threads.is_empty());
+    for right in [Right::Threads, Right::Kernel] {
+        if threads && nobody(right) {
+            out.push(Problem::NoHolder {
+                right,
+                because: "no thread would ever run",
+            });
+        }
+    }
+    for (i, one) in components.iter().enumerate() {
+        let earlier = &components[..i];
+        let Some(device) = one.device else { continue };
+        if let Some(first) = earlier.iter().find(|c| c.device == Some(device)) {
+            let pci = format!("{:04x}:{:04x}", device.vendor, device.device);
+            let (first, second) = (first.name.to_string(), one.name.to_string());
+            out.push(Problem::DuplicateDevice { pci, first, second });
+        }
+    }
+}
+
+/// Grants that are certain before the machine is known; memory comes in as many pieces as the
+/// machine has, and `init` stops where those do not fit.
+fn grants(one: &Component, all: &[Component]) -> usize {
+    let mut count = 0;
+    if one.has(Right::Ram) {
+        count += 1;
+    }
+    if one.has(Right::CbufClients) {
+        count += 2 * all.iter().filter(|c| c.pool.is_some()).count();
+    }
+    if one.has(Right::Threads) {
+        count += 1 + all.iter().map(|c| c.threads.len()).sum::<usize>();
+        count += all.iter().filter(|c| c.device.is_some()).count();
+    }
+    if one.device.is_some() {
+        count += 3;
+    }
+    count
+}

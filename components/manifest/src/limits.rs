@@ -1,0 +1,31 @@
+//! Limits that come from the start information page and the address-space layout.
+
+use abi::layout::{DEVICES, HEAP, MAX_CBUFS, PAGE, STACK_STRIDE};
+
+pub(crate) use abi::start::{ARGUMENT_BYTES, MAX_GRANTS, MAX_IMPORTS, NAME_BYTES};
+
+/// So that the longest grant name made from it, `thread:NAME.NN` or `cbuf-pdpt:NAME`, fits.
+pub(crate) const COMPONENT_NAME_BYTES: usize = NAME_BYTES - "cbuf-pdpt:".len();
+/// Where a description gives no size.
+pub(crate) const DEFAULT_STACK_BYTES: u64 = 16 << 10;
+/// One page below a stack stays unmapped.
+pub(crate) const MAX_STACK_BYTES: u64 = (STACK_STRIDE - PAGE) as u64;
+pub(crate) const MAX_HEAP_BYTES: u64 = (DEVICES - HEAP) as u64;
+/// A pool of single pages needs an id a page.
+pub(crate) const MAX_POOL_PAGES: u64 = MAX_CBUFS as u64;
+
+fn whole_pages(bytes: u64) -> bool {
+    bytes.is_multiple_of(PAGE as u64)
+}
+
+pub(crate) fn heap_ok(bytes: u64) -> bool {
+    whole_pages(bytes) && bytes <= MAX_HEAP_BYTES
+}
+
+pub(crate) fn stack_ok(bytes: u64) -> bool {
+    whole_pages(bytes) && (PAGE as u64..=MAX_STACK_BYTES).contains(&bytes)
+}
+
+pub(crate) fn pool_ok(pages: u64, max: u64) -> bool {
+    pages > 0 && pages <= max && max <= MAX_POOL_PAGES
+}

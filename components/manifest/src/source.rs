@@ -1,0 +1,86 @@
+//! The description as a person writes it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::Deserialize;
+
+/// A whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    pub image: ImageSource,
+    #[serde(default)]
+    pub component: Vec<ComponentSource>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSource {
+    pub name: String,
+    /// What the machine must have at least, like `40MiB`.
+    pub memory_min: String,
+    /// Kernel command line where nobody gives one.
+    #[serde(default)]
+    pub arguments: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentSource {
+    pub name: String,
+    /// The program; the component's own name where absent.
+    pub binary: Option<String>,
+    #[serde(default)]
+    pub provides: Vec<String>,
+    /// Interfaces, as `net` or, where several provide it, `net@netstack2`.
+    #[serde(default)]
+    pub invokes: Vec<String>,
+    pub heap: Option<String>,
+    pub stack: Option<String>,
+    pub pool: Option<PoolSource>,
+    #[serde(default)]
+    pub rights: Vec<String>,
+    pub device: Option<DeviceSource>,
+    #[serde(default)]
+    pub arguments: String,
+    /// Faults end the component only, and its supervisor learns of them.
+    #[serde(default = "yes")]
+    pub supervised: bool,
+    #[serde(default)]
+    pub thread: Vec<ThreadSource>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSource {
+    /// At start.
+    pub pages: u64,
+    /// What the policy may raise it to; `pages` where absent.
+    pub max: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceSource {
+    /// Vendor and device number, like `1af4:1041`.
+    pub pci: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThreadSource {
+    /// A larger number runs first.
+    pub priority: u32,
+    #[serde(default)]
+    pub argument: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Reads a description; the error names line and column.
+#[cfg(feature = "std")]
+pub fn parse(text: &str) -> Result<Description, String> {
+    toml::from_str(text).map_err(|e| alloc::format!("{e}").trim_end().into())
+}
