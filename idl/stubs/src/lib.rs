@@ -1,1 +1,17 @@
+//! One module for each file in `idl/interfaces`, made by the interface compiler: constants, the
+//! structs of its batches, a `Client`, a trait `Server` and a function `serve`. A new file
+//! becomes a module with no other edit. The language and what the stubs do: `docs/idl.md`.
+//!
+//! Guarantees: a buffer argument is sent with `cbuf_send` by the stub and received with
+//! `cbuf2buf`, its size checked, by the skeleton; no word or record from another component is
+//! used before it is checked; an unknown method is an error.
+//! Trusts: `libcbuf` and the runtime.
+//! Never does: keeps state, allocates, blocks by itself.
+//! Source: CBUFs, section 2.
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+pub mod wire;
+
+include!(concat!(env!("OUT_DIR"), "/interfaces.rs"));

@@ -1,0 +1,86 @@
+//! The client side: a struct that is bound to the provider, one method a function.
+
+use crate::ast::{Function, Interface, Type};
+use crate::rust::{
+    cbufs, from_words, function_docs, ident, method, received_type, sent_type, to_words, tuple,
+};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+pub fn client(interface: &Interface) -> Vec<TokenStream> {
+    let about = format!(
+        " A binding to the component that provides `{}`.",
+        interface.name.text
+    );
+    let methods = interface.functions.iter().map(stub);
+    vec![
+        quote! {
+            #[doc = #about]
+            #[derive(Clone, Copy, Debug)]
+            pub struct Client {
+                entry: CPtr,
+                peer: ComponentId,
+            }
+        },
+        quote! {
+            impl Client {
+                /// Finds the provider among what this component may invoke; `NotFound` when its
+                /// image description does not say so.
+                pub fn bind() -> Result<Self, Error> {
+                    let import = rt::import(NAME).ok_or(Error::NotFound)?;
+                    Ok(Self { entry: import.entry, peer: import.peer })
+                }
+
+                /// The provider: whom a batch for it is made for.
+                pub fn peer(&self) -> ComponentId {
+                    self.peer
+                }
+
+                #(#methods)*
+            }
+        },
+    ]
+}
+
+fn stub(function: &Function) -> TokenStream {
+    let docs = function_docs(function);
+    let name = ident(&function.name);
+    let method = method(function);
+    let arguments = function.arguments.iter().map(|item| {
+        let name = ident(&item.name);
+        let ty = match &item.ty {
+            Type::Cbuf => quote!(&Cbuf<'static>),
+            ty => sent_type(ty),
+        };
+        quote!(#name: #ty)
+    });
+    let sends =
+        cbufs(&function.arguments).map(|name| quote!(let #name = wire::send(#name, self.peer);));
+    let words = to_words(function.arguments.iter().map(|item| {
+        let name = ident(&item.name);
+        (&item.ty, quote!(#name))
+    }));
+    let types = function.results.iter().map(|item| received_type(&item.ty));
+    let types = tuple(types.collect());
+    let invoke = quote!(rt::invoke(self.entry, #method, #words)?);
+    let received = from_words(&function.results, &quote!(reply));
+    let body = match &received[..] {
+        [] => quote!(#invoke; Ok(())),
+        [one] => {
+            let result = &one.result;
+            quote!(let reply = #invoke; #result)
+        }
+        several => {
+            let statements = several.iter().map(|r| &r.statement);
+            let value = tuple(several.iter().map(|r| r.value.clone()).collect());
+            quote!(let reply = #invoke; #(#statements)* Ok(#value))
+        }
+    };
+    quote! {
+        #docs
+        pub fn #name(&self, #(#arguments),*) -> Result<#types, Error> {
+            #(#sends)*
+            #body
+        }
+    }
+}
