@@ -1,1 +1,40 @@
+//! The network stack: TCP over frames that live in CBUFs, for components that invoke `net`.
+//!
+//! Guarantees: work and memory per connection, per listener and per frame are bounded; no frame
+//! and no command panics it; a component sees the sockets of its own listeners only; a SYN that
+//! finds no free socket is dropped, so that the client tries again, and never answered by a
+//! reset. Trusts: smoltcp for TCP itself, the driver for frame boundaries (each frame is
+//! classified before smoltcp sees it). Never does: wait (its thin `main` does), scan all
+//! sockets for a packet, queue events (they are flags of a connection until they are taken).
+//!
+//! # One packet, one socket
+//!
+//! smoltcp asks every socket of a set whether a packet is its own. Here each connection has a
+//! set of one; [`frame`] reads the addresses of an incoming segment, [`flows`] finds the
+//! connection, and the interface is polled with that set and a device that holds that frame.
+//!
+//! # Copies of a payload byte
+//!
+//! | | from | to | why |
+//! |---|---|---|---|
+//! | receive 1 | the frame's CBUF | the socket's receive ring | smoltcp puts segments in order in a ring it owns, and holds what came too early |
+//! | receive 2 | the receive ring | a CBUF of ours, many connections' bytes in one page | the ring is private memory, and the receiver may keep the bytes as long as it likes |
+//! | send 1 | the application's CBUF | the socket's send ring | a segment may be sent again, and smoltcp sends from its ring |
+//! | send 2 | the send ring | a frame's CBUF, many frames in one page | headers and payload make one run of bytes for the device |
+//!
+//! `counters()` counts each of them. Source: CBUFs, section 5 (network and web server).
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod address;
+pub mod connection;
+pub mod deadlines;
+pub mod flows;
+pub mod frame;
+pub mod pack;
+pub mod sockets;
+pub mod stack;
+pub mod wire;

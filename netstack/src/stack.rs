@@ -1,0 +1,597 @@
+//! The engine: frames in, frames out, time. Pure; time is an argument and pages come from a
+//! [`Pool`].
+//!
+//! An acknowledgement is not sent while the bytes it acknowledges wait for the application:
+//! [`Stack::settle`] leaves such a connection alone, and the next [`Stack::flush`], which comes
+//! with the application's answer, sends both in one segment.
+
+use crate::address::{Addressing, Fixed, PATIENCE};
+use crate::connection::{App, Connection, Phase, pending};
+use crate::deadlines::{Deadlines, Micros, NEVER};
+use crate::flows::Flows;
+use crate::frame::{Flow, Kind, Station, classify};
+use crate::pack::{Pack, Pool};
+use crate::sockets::{Listener, Owner};
+use crate::wire::{NoWire, Wire};
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::{dhcpv4, tcp};
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpListenEndpoint};
+
+/// Frames in one batch for the driver.
+pub const TX_BATCH: usize = 128;
+/// Received runs in one batch for an application.
+pub const RX_RUNS: usize = 128;
+/// Frames that one connection may send before others have their turn.
+const BURST: usize = 32;
+/// A handshake may take this long.
+const HANDSHAKE: Micros = 10_000_000;
+/// A half-open connection this old gives way to a new one when none is free.
+const HALF_OPEN: Micros = 3_000_000;
+/// A connection that the application has closed may stand still this long.
+const CLOSING: Micros = 20_000_000;
+/// When smoltcp wants to send at once and does not: look again after this.
+const RETRY: Micros = 10_000;
+
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    /// Payload bytes copied, each of the four copies counted.
+    pub copied: u64,
+    pub received: u64,
+    pub sent: u64,
+    /// Frames for nobody here.
+    pub ignored: u64,
+    /// SYNs dropped because no socket was free.
+    pub refused: u64,
+}
+
+pub struct Stack<P, D> {
+    interface: Interface,
+    pub(crate) station: Station,
+    addressing: Addressing,
+    fixed: Option<Fixed>,
+    dhcp_until: Micros,
+    local: SocketSet<'static>,
+    dhcp: Option<SocketHandle>,
+    local_at: Micros,
+    /// Owns no socket: what it is polled with is answered by a reset.
+    nobody: SocketSet<'static>,
+    neighbours_changed: bool,
+    pub(crate) connections: Vec<Connection<D>>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) owners: Vec<Owner>,
+    flows: Flows,
+    deadlines: Deadlines,
+    dirty: Vec<u16>,
+    turn: Vec<u16>,
+    more: bool,
+    /// Frames to send.
+    pub outgoing: Pack<P>,
+    /// Payload for the application, filled by `collect`.
+    pub inbox: Pack<P>,
+    pub counters: Counters,
+}
+
+impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
+    /// `mac` has to be a station's own address; otherwise it is made one.
+    pub fn new(mut mac: [u8; 6], addressing: Addressing, seed: u64, now: Micros) -> Self {
+        if mac[0] & 1 != 0 || mac == [0; 6] {
+            mac = [2, 0, 0, 0, 0, 1];
+        }
+        let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
+        config.random_seed = seed;
+        let interface = Interface::new(config, &mut NoWire, Instant::from_micros(now));
+        let mut local = SocketSet::new(Vec::new());
+        let dhcp = addressing.dhcp.then(|| local.add(dhcpv4::Socket::new()));
+        let mut stack = Stack {
+            interface,
+            station: Station {
+                mac,
+                ip: None,
+                dhcp: addressing.dhcp,
+            },
+            addressing,
+            fixed: None,
+            dhcp_until: now + PATIENCE,
+            local,
+            dhcp,
+            local_at: now,
+            nobody: SocketSet::new(Vec::new()),
+            neighbours_changed: false,
+            connections: Vec::new(),
+            listeners: Vec::new(),
+            owners: Vec::new(),
+            flows: Flows::new(seed.rotate_left(29)),
+            deadlines: Deadlines::default(),
+            dirty: Vec::new(),
+            turn: Vec::new(),
+            more: false,
+            outgoing: Pack::new(TX_BATCH),
+            inbox: Pack::new(RX_RUNS),
+            counters: Counters::default(),
+        };
+        if !addressing.dhcp {
+            stack.local_at = NEVER;
+            stack.set_address(Some(addressing.fixed));
+        }
+        stack
+    }
+
+    /// Address, prefix length and gateway; `None` while there is none.
+    pub fn address(&self) -> Option<Fixed> {
+        self.fixed
+    }
+
+    /// Connections in use.
+    pub fn in_use(&self) -> usize {
+        self.flows.len()
+    }
+
+    fn set_address(&mut self, fixed: Option<Fixed>) {
+        self.fixed = fixed;
+        self.station.ip = fixed.map(|f| f.ip.octets());
+        self.interface.update_ip_addrs(|list| {
+            list.clear();
+            // A list of at least one place: the push of the only entry succeeds.
+            let _ = fixed.is_some_and(|f| list.push(IpCidr::Ipv4(f.cidr())).is_ok());
+        });
+        let routes = self.interface.routes_mut();
+        routes.remove_default_ipv4_route();
+        if let Some(gateway) = fixed.and_then(|f| f.gateway) {
+            // Fails only when the table is full, and it is empty.
+            let _ = routes.add_default_ipv4_route(gateway);
+        }
+    }
+
+    /// One frame from the driver.
+    pub fn ingest(&mut self, frame: &[u8], now: Micros, pool: &mut impl Pool<Page = P>) {
+        self.counters.received += 1;
+        match classify(frame, &self.station) {
+            Kind::Tcp {
+                flow,
+                opens,
+                resets,
+            } => self.segment(flow, opens, resets, frame, now, pool),
+            Kind::Local => {
+                self.neighbours_changed |= frame[12..14] == [8, 6];
+                poll_one(
+                    &mut self.interface,
+                    &mut self.local,
+                    &mut self.outgoing,
+                    &mut self.counters,
+                    frame,
+                    now,
+                    pool,
+                );
+                if self.station.dhcp {
+                    self.local_at = now;
+                }
+            }
+            Kind::Ignore => self.counters.ignored += 1,
+        }
+    }
+
+    fn segment(
+        &mut self,
+        flow: Flow,
+        opens: bool,
+        resets: bool,
+        frame: &[u8],
+        now: Micros,
+        pool: &mut impl Pool<Page = P>,
+    ) {
+        let mut known = self.flows.find(flow);
+        if let Some(c) = known
+            && opens
+            && self.connections[c].phase == Phase::TimeWait
+        {
+            self.leave_time_wait(c);
+            known = None;
+        }
+        let listener = self
+            .listeners
+            .iter()
+            .position(|l| opens && l.port == flow.local_port);
+        let c = match (known, listener) {
+            (Some(c), _) => c,
+            (None, Some(l)) => match self.claim(l, now) {
+                Some(c) => c,
+                None => {
+                    self.counters.refused += 1;
+                    return;
+                }
+            },
+            (None, None) => {
+                if !resets {
+                    poll_one(
+                        &mut self.interface,
+                        &mut self.nobody,
+                        &mut self.outgoing,
+                        &mut self.counters,
+                        frame,
+                        now,
+                        pool,
+                    );
+                }
+                return;
+            }
+        };
+        let connection = &mut self.connections[c];
+        let held = connection.peek().recv_queue();
+        let unsent = connection.peek().send_queue();
+        poll_one(
+            &mut self.interface,
+            &mut connection.set,
+            &mut self.outgoing,
+            &mut self.counters,
+            frame,
+            now,
+            pool,
+        );
+        self.counters.copied += connection.peek().recv_queue().saturating_sub(held) as u64;
+        if connection.app == App::Done && connection.peek().send_queue() < unsent {
+            connection.patience = now + CLOSING;
+        }
+        if connection.flow.is_none() {
+            let opening = connection.peek().state() == tcp::State::SynReceived;
+            if !opening || !self.flows.insert(flow, c) {
+                // The SYN was not one after all (a bad checksum, say).
+                self.release(c);
+                return;
+            }
+            connection.flow = Some(flow);
+        }
+        self.touch(c);
+        self.review(c);
+    }
+
+    /// A socket that can take a connection: free, or the oldest in TIME_WAIT, or one whose
+    /// handshake has stood still for long.
+    fn claim(&mut self, listener: usize, now: Micros) -> Option<usize> {
+        if self.listeners[listener].free.is_empty() {
+            if let Some(oldest) = self.listeners[listener].time_wait.front() {
+                self.leave_time_wait(usize::from(*oldest));
+            } else {
+                let stale = |c: &Connection<D>| {
+                    c.listener == listener
+                        && c.phase == Phase::Opening
+                        && c.patience - HANDSHAKE + HALF_OPEN <= now
+                };
+                let c = (0..self.connections.len())
+                    .filter(|c| stale(&self.connections[*c]))
+                    .min_by_key(|c| self.connections[*c].patience)?;
+                self.end(c);
+            }
+        }
+        let c = usize::from(self.listeners[listener].free.pop()?);
+        let endpoint = IpListenEndpoint {
+            addr: self.station.ip.map(|ip| IpAddress::Ipv4(ip.into())),
+            port: self.listeners[listener].port,
+        };
+        let connection = &mut self.connections[c];
+        connection.phase = Phase::Opening;
+        connection.patience = now + HANDSHAKE;
+        let socket = connection.socket();
+        socket.abort();
+        if socket.listen(endpoint).is_err() {
+            self.release(c);
+            return None;
+        }
+        Some(c)
+    }
+
+    fn leave_time_wait(&mut self, c: usize) {
+        let listener = &mut self.listeners[self.connections[c].listener];
+        listener.time_wait.retain(|w| usize::from(*w) != c);
+        self.end(c);
+    }
+
+    /// Puts the number back into the free list.
+    pub(crate) fn release(&mut self, c: usize) {
+        let connection = &mut self.connections[c];
+        connection.forget();
+        self.listeners[connection.listener].free.push(c as u16);
+    }
+
+    /// The connection exists no more.
+    fn end(&mut self, c: usize) {
+        let connection = &mut self.connections[c];
+        if let Some(flow) = connection.flow.take() {
+            self.flows.remove(flow);
+        }
+        self.deadlines.set(c, NEVER);
+        match connection.app {
+            App::Live => {
+                connection.phase = Phase::Over;
+                connection.drop_outbox();
+                connection.pending &= !(pending::RECEIVED | pending::SENT);
+                self.tell(c, pending::GONE, true);
+            }
+            App::Done => {
+                // Told when it went into TIME_WAIT, if it was there.
+                if connection.phase != Phase::TimeWait {
+                    self.tell(c, pending::GONE, false);
+                }
+                self.release(c);
+            }
+            App::Offered | App::Unaware => {
+                connection.pending &= pending::GONE_BEFORE | pending::GONE;
+                self.release(c);
+            }
+        }
+    }
+
+    /// Notes that a connection may have something to send.
+    pub(crate) fn touch(&mut self, c: usize) {
+        if !self.connections[c].dirty {
+            self.connections[c].dirty = true;
+            self.dirty.push(c as u16);
+        }
+    }
+
+    /// Turns the socket's state into events.
+    pub(crate) fn review(&mut self, c: usize) {
+        let connection = &mut self.connections[c];
+        if connection.app == App::Done {
+            // Nobody reads any more; what comes makes room for the peer's end.
+            while let Ok(1..) = connection.socket().recv(|bytes| (bytes.len(), bytes.len())) {}
+        }
+        let socket = connection.peek();
+        let state = socket.state();
+        let readable = socket.recv_queue() > 0;
+        match state {
+            tcp::State::Listen => return self.end(c),
+            tcp::State::Closed if socket.remote_endpoint().is_none() => {
+                if matches!(connection.phase, Phase::Opening | Phase::Open) {
+                    self.end(c);
+                } else if connection.phase == Phase::TimeWait {
+                    self.leave_time_wait(c);
+                }
+                return;
+            }
+            tcp::State::Closed | tcp::State::SynReceived => return,
+            _ => {}
+        }
+        if connection.phase == Phase::Opening {
+            connection.phase = Phase::Open;
+            connection.patience = NEVER;
+            connection.app = App::Offered;
+            if connection.pending & pending::GONE != 0 {
+                connection.pending = pending::GONE_BEFORE;
+            }
+            self.tell(c, pending::ACCEPTED, true);
+        }
+        let connection = &self.connections[c];
+        if !matches!(connection.app, App::Offered | App::Live) {
+            return;
+        }
+        if readable && connection.untaken < crate::connection::RECEIVE_RING {
+            self.tell(c, pending::RECEIVED, true);
+        }
+        let connection = &mut self.connections[c];
+        if state == tcp::State::CloseWait && !readable && !connection.peer_closed {
+            connection.peer_closed = true;
+            self.tell(c, pending::PEER_CLOSED, true);
+        }
+    }
+
+    /// Lists an event for the owner. One that is not urgent does not end a wait by itself.
+    pub(crate) fn tell(&mut self, c: usize, event: u8, urgent: bool) {
+        let connection = &mut self.connections[c];
+        connection.pending |= event;
+        let owner = &mut self.owners[self.listeners[connection.listener].owner];
+        owner.urgent |= urgent;
+        if !connection.listed {
+            connection.listed = true;
+            owner.ready.push(c as u16);
+        }
+    }
+
+    /// Sends what can be sent, except for connections whose bytes the application is about to
+    /// read: their acknowledgement rides on its answer.
+    pub fn settle(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
+        if self.neighbours_changed {
+            self.neighbours_changed = false;
+            for c in 0..self.connections.len() {
+                if self.connections[c].flow.is_some() {
+                    self.touch(c);
+                }
+            }
+        }
+        self.send(now, pool, true);
+    }
+
+    /// Sends everything that can be sent. With no page left, what remains waits for the next
+    /// call.
+    pub fn flush(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
+        self.send(now, pool, false);
+    }
+
+    fn send(&mut self, now: Micros, pool: &mut impl Pool<Page = P>, hold: bool) {
+        let mut turn = core::mem::take(&mut self.turn);
+        core::mem::swap(&mut turn, &mut self.dirty);
+        let mut starved = false;
+        self.more = false;
+        for c in turn.drain(..).map(usize::from) {
+            self.connections[c].dirty = false;
+            let waiting = self.connections[c].pending & pending::RECEIVED != 0;
+            if starved || (hold && waiting) {
+                self.touch(c);
+            } else {
+                starved = self.send_one(c, now, pool);
+            }
+        }
+        self.more |= starved;
+        self.turn = turn;
+    }
+
+    /// Lets one connection send. `true` when it wanted to and found no page.
+    fn send_one(&mut self, c: usize, now: Micros, pool: &mut impl Pool<Page = P>) -> bool {
+        let connection = &mut self.connections[c];
+        if matches!(connection.phase, Phase::Free | Phase::Over) {
+            return false;
+        }
+        self.counters.copied += connection.fill() as u64;
+        let sent = connection.pending & pending::SENT != 0;
+        let late = connection.late;
+        let time = Instant::from_micros(now);
+        let before = self.outgoing.len();
+        let mut wire = Wire {
+            incoming: None,
+            outgoing: &mut self.outgoing,
+            pool,
+            copied: &mut self.counters.copied,
+            starved: false,
+        };
+        for _ in 0..BURST {
+            let result = self
+                .interface
+                .poll_egress(time, &mut wire, &mut connection.set);
+            if result == PollResult::None {
+                break;
+            }
+        }
+        let starved = wire.starved;
+        let frames = self.outgoing.len() - before;
+        self.counters.sent += frames as u64;
+
+        let wanted = self.interface.poll_at(time, &connection.set);
+        let mut at = wanted.map_or(NEVER, |t| t.total_micros());
+        if at <= now {
+            if starved || frames > 0 {
+                self.touch(c);
+                self.more = true;
+            }
+            at = now + RETRY;
+        }
+        let connection = &mut self.connections[c];
+        self.deadlines.set(c, at.min(connection.patience));
+        if connection.peek().state() == tcp::State::TimeWait
+            && connection.phase == Phase::Open
+            && !starved
+        {
+            connection.phase = Phase::TimeWait;
+            connection.patience = NEVER;
+            let listener = &mut self.listeners[connection.listener];
+            listener.time_wait.push_back(c as u16);
+            self.tell(c, pending::GONE, false);
+        }
+        if sent {
+            self.tell(c, pending::SENT, late);
+        }
+        self.review(c);
+        let connection = &self.connections[c];
+        if connection.peek().state() == tcp::State::Closed
+            && matches!(connection.phase, Phase::Opening | Phase::Open)
+            && !starved
+        {
+            // Aborted, and the reset had its chance to leave.
+            self.end(c);
+        }
+        starved
+    }
+
+    /// Runs timers that are due. To be called before `flush` or `settle`.
+    pub fn tick(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
+        if now >= self.local_at {
+            self.tick_local(now, pool);
+        }
+        if now < self.deadlines.earliest() {
+            return;
+        }
+        let mut due = core::mem::take(&mut self.turn);
+        self.deadlines.due(now, |c| due.push(c as u16));
+        for c in due.drain(..).map(usize::from) {
+            if now >= self.connections[c].patience {
+                self.connections[c].patience = NEVER;
+                self.connections[c].drop_outbox();
+                self.connections[c].socket().abort();
+            }
+            self.touch(c);
+        }
+        self.turn = due;
+    }
+
+    fn tick_local(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
+        let time = Instant::from_micros(now);
+        let before = self.outgoing.len();
+        let mut wire = Wire {
+            incoming: None,
+            outgoing: &mut self.outgoing,
+            pool,
+            copied: &mut self.counters.copied,
+            starved: false,
+        };
+        // The only socket here is DHCP's, and it sends one frame at a time.
+        self.interface.poll_egress(time, &mut wire, &mut self.local);
+        self.counters.sent += (self.outgoing.len() - before) as u64;
+        self.local_at = NEVER;
+        let Some(handle) = self.dhcp else {
+            return;
+        };
+        match self.local.get_mut::<dhcpv4::Socket>(handle).poll() {
+            Some(dhcpv4::Event::Configured(lease)) => {
+                let address = lease.address;
+                let offered = Fixed::checked(address.address(), address.prefix_len(), lease.router);
+                if offered.is_some() {
+                    self.set_address(offered);
+                }
+            }
+            Some(dhcpv4::Event::Deconfigured) => self.set_address(None),
+            None => {}
+        }
+        if self.fixed.is_none() && now >= self.dhcp_until {
+            self.local.remove(handle);
+            self.dhcp = None;
+            self.station.dhcp = false;
+            self.set_address(Some(self.addressing.fixed));
+            return;
+        }
+        let wanted = self.interface.poll_at(time, &self.local);
+        let at = wanted.map_or(NEVER, |t| t.total_micros().max(now + RETRY));
+        self.local_at = match self.fixed {
+            Some(_) => at,
+            None => at.min(self.dhcp_until.max(now + RETRY)),
+        };
+    }
+
+    /// The last `flush` or `settle` left something that could have been sent with more pages or
+    /// more places in the batch.
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// When [`Stack::tick`] has to be called next.
+    pub fn next_deadline(&self) -> Micros {
+        self.deadlines.earliest().min(self.local_at)
+    }
+
+    /// The application closed: nobody but us watches the connection now.
+    pub(crate) fn watch(&mut self, c: usize, now: Micros) {
+        self.connections[c].patience = now + CLOSING;
+    }
+}
+
+/// Shows smoltcp one frame and one socket set.
+fn poll_one<Q: Pool>(
+    interface: &mut Interface,
+    set: &mut SocketSet<'static>,
+    outgoing: &mut Pack<Q::Page>,
+    counters: &mut Counters,
+    frame: &[u8],
+    now: Micros,
+    pool: &mut Q,
+) {
+    let before = outgoing.len();
+    let mut wire = Wire {
+        incoming: Some(frame),
+        outgoing,
+        pool,
+        copied: &mut counters.copied,
+        starved: false,
+    };
+    interface.poll_ingress_single(Instant::from_micros(now), &mut wire, set);
+    counters.sent += (outgoing.len() - before) as u64;
+}
