@@ -1,0 +1,119 @@
+//! Retype: objects out of a part of a capability's region.
+
+use crate::captype::{MAX_NESTING, MAX_ZEROED, info};
+use crate::cspace::{SlotRun, check_empty};
+use crate::slot::{Cap, SlotRef};
+use crate::{Caps, Platform};
+use abi::captype::CapType;
+use abi::{Error, Rights};
+
+impl<P: Platform> Caps<P> {
+    /// Makes one object of `ty` for each slot of `dest`, `bytes` each, one after another from
+    /// `offset` in the source's region on. They have the source's rights.
+    ///
+    /// Errors: `NoCapability`; `BadRetype` (not from that type, or frames nested too deep);
+    /// `NoRight` (a kernel object from what may not be written); `BadSize`; `BadAlign`;
+    /// `OutOfRange`; `Overlaps`; `SlotInUse`; `Again`: a deletion was under way and was carried on
+    /// instead (memory changes hands only when nothing is half deleted). After `Again` look
+    /// the slots up anew.
+    pub fn retype(
+        &mut self,
+        source: SlotRef,
+        dest: SlotRun,
+        ty: CapType,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        if self.deletion_pending() {
+            return self.carry_on();
+        }
+        let parent = source.cap();
+        if source.ty() == CapType::Null {
+            return Err(Error::NoCapability);
+        }
+        let line = info(ty);
+        if !line.parents.contains(&parent.ty) {
+            return Err(Error::BadRetype);
+        }
+        let bytes = line.object_bytes(bytes)?;
+        let total = bytes
+            .checked_mul(u64::from(dest.count()))
+            .ok_or(Error::BadSize)?;
+        if line.zeroed {
+            source.need(Rights::WRITE)?;
+            if total > MAX_ZEROED {
+                return Err(Error::BadSize);
+            }
+        }
+        // The same type over the same region would be a copy, not a descendant.
+        if ty == parent.ty && bytes >= parent.bytes {
+            return Err(Error::BadSize);
+        }
+        let nesting = match (ty == parent.ty, line.is_frame()) {
+            (true, true) if parent.extra >= MAX_NESTING => return Err(Error::BadRetype),
+            (true, true) => parent.extra + 1,
+            _ => 0,
+        };
+        if offset
+            .checked_add(total)
+            .is_none_or(|end| end > parent.bytes)
+        {
+            return Err(Error::OutOfRange);
+        }
+        let base = parent.base.checked_add(offset).ok_or(Error::OutOfRange)?;
+        if base & (line.alignment() - 1) != 0 {
+            return Err(Error::BadAlign);
+        }
+        if self.has_descendant_in(source, base, total) {
+            return Err(Error::Overlaps);
+        }
+        dest.iter().try_for_each(check_empty)?;
+
+        if line.zeroed {
+            self.platform.zero(base, total);
+        }
+        let mut child = Cap {
+            ty,
+            rights: parent.rights,
+            base,
+            bytes,
+            data: [0; 2],
+            extra: nesting,
+        };
+        for slot in dest.iter() {
+            self.put(slot, &child);
+            self.platform.created(&child);
+            child.base = child.base.wrapping_add(bytes);
+        }
+        Ok(())
+    }
+
+    /// Has the capability a descendant (other than a mapping) that meets `[base, base + bytes)`?
+    pub fn has_descendant_in(&self, slot: SlotRef, base: u64, bytes: u64) -> bool {
+        let tree = info(slot.cap().ty).tree;
+        // All descendants follow the copies. The first that ends after `base` is the first that
+        // could meet the range, and no later one begins before it.
+        let after = slot.key().after_copies();
+        let end = tree.place(base.saturating_add(bytes));
+        self.mdb
+            .first_ending_after(&after, tree.place(base))
+            .is_some_and(|found| found.key().place < end)
+    }
+
+    /// Has the capability any descendant other than a mapping?
+    pub fn has_descendants(&self, slot: SlotRef) -> bool {
+        self.first_descendant(slot).is_some()
+    }
+
+    /// Is there another capability to the same object?
+    pub fn has_copies(&self, slot: SlotRef) -> bool {
+        self.mdb.other_copy(slot).is_some()
+    }
+
+    pub(crate) fn first_descendant(&self, slot: SlotRef) -> Option<SlotRef> {
+        let end = slot.end();
+        self.mdb
+            .first_after(&slot.key().after_copies())
+            .filter(|found| found.key().place < end)
+    }
+}

@@ -1,0 +1,183 @@
+//! One page-table entry.
+
+use crate::MapFlags;
+use abi::Error;
+
+/// A physical address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
+pub struct PhysAddr(pub u64);
+
+/// A raw 64-bit entry of any level.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Entry(pub u64);
+
+impl Entry {
+    pub const EMPTY: Entry = Entry(0);
+
+    pub const PRESENT: u64 = 1;
+    pub const WRITE: u64 = 1 << 1;
+    pub const USER: u64 = 1 << 2;
+    pub const WRITE_THROUGH: u64 = 1 << 3;
+    pub const NO_CACHE: u64 = 1 << 4;
+    pub const ACCESSED: u64 = 1 << 5;
+    pub const DIRTY: u64 = 1 << 6;
+    /// In a PD or PDPT: the entry maps a page, not a table.
+    pub const LARGE: u64 = 1 << 7;
+    pub const NO_EXECUTE: u64 = 1 << 63;
+    /// Bits 51 to 12: where the page or table lies.
+    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+    /// The bits that [`MapFlags`] decides.
+    const FLAGS: u64 = Self::WRITE | Self::WRITE_THROUGH | Self::NO_CACHE | Self::NO_EXECUTE;
+
+    /// A user page at `address`. `flags.LARGE` sets the page-size bit.
+    ///
+    /// Errors: `BadFlags` (see [`check`]), `BadAlign` for an address that is no page's.
+    pub fn page(address: PhysAddr, flags: MapFlags) -> Result<Entry, Error> {
+        check(flags)?;
+        if address.0 & !Self::ADDRESS != 0 {
+            return Err(Error::BadAlign);
+        }
+        let large = if flags.contains(MapFlags::LARGE) {
+            Self::LARGE
+        } else {
+            0
+        };
+        Ok(Entry(
+            address.0 | Self::PRESENT | Self::USER | large | flag_bits(flags),
+        ))
+    }
+
+    /// A next-level table at `address`, as permissive as an entry can be: what the pages below
+    /// allow is decided by their own entries alone.
+    ///
+    /// Errors: `BadAlign` for an address that is no table's.
+    pub const fn table(address: PhysAddr) -> Result<Entry, Error> {
+        if address.0 & !Self::ADDRESS != 0 {
+            return Err(Error::BadAlign);
+        }
+        Ok(Entry(address.0 | Self::PRESENT | Self::USER | Self::WRITE))
+    }
+
+    /// The same page with other flags; place, size, accessed and dirty bits stay.
+    ///
+    /// Errors: `BadFlags` (see [`check`]).
+    pub fn with_flags(self, flags: MapFlags) -> Result<Entry, Error> {
+        check(flags)?;
+        Ok(Entry(self.0 & !Self::FLAGS | flag_bits(flags)))
+    }
+
+    pub const fn without_dirty(self) -> Entry {
+        Entry(self.0 & !Self::DIRTY)
+    }
+    pub const fn is_present(self) -> bool {
+        self.0 & Self::PRESENT != 0
+    }
+    pub const fn is_dirty(self) -> bool {
+        self.0 & Self::DIRTY != 0
+    }
+    pub const fn is_accessed(self) -> bool {
+        self.0 & Self::ACCESSED != 0
+    }
+    pub const fn is_writable(self) -> bool {
+        self.0 & Self::WRITE != 0
+    }
+    pub const fn is_large(self) -> bool {
+        self.0 & Self::LARGE != 0
+    }
+    pub const fn address(self) -> PhysAddr {
+        PhysAddr(self.0 & Self::ADDRESS)
+    }
+}
+
+impl core::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Entry({:#x})", self.0)
+    }
+}
+
+/// Are these flags ones that an entry may have? A present page is readable on this processor, so
+/// `READ` must be there; `WRITE` and `EXECUTE` exclude each other.
+///
+/// Errors: `BadFlags`.
+pub fn check(flags: MapFlags) -> Result<(), Error> {
+    if flags.contains(MapFlags::READ) && !flags.contains(MapFlags::WRITE | MapFlags::EXECUTE) {
+        Ok(())
+    } else {
+        Err(Error::BadFlags)
+    }
+}
+
+fn flag_bits(flags: MapFlags) -> u64 {
+    let mut bits = 0;
+    if flags.contains(MapFlags::WRITE) {
+        bits |= Entry::WRITE;
+    }
+    if !flags.contains(MapFlags::EXECUTE) {
+        bits |= Entry::NO_EXECUTE;
+    }
+    if flags.contains(MapFlags::UNCACHED) {
+        bits |= Entry::NO_CACHE | Entry::WRITE_THROUGH;
+    }
+    bits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_has_its_bits() {
+        let page = |flags| Entry::page(PhysAddr(0x5000), flags).unwrap().0;
+        let read = Entry::PRESENT | Entry::USER | Entry::NO_EXECUTE | 0x5000;
+        assert_eq!(page(MapFlags::READ), read);
+        assert_eq!(page(MapFlags::READ | MapFlags::WRITE), read | Entry::WRITE);
+        assert_eq!(
+            page(MapFlags::READ | MapFlags::EXECUTE),
+            read & !Entry::NO_EXECUTE
+        );
+        assert_eq!(
+            page(MapFlags::READ | MapFlags::UNCACHED),
+            read | Entry::NO_CACHE | Entry::WRITE_THROUGH
+        );
+        assert_eq!(page(MapFlags::READ | MapFlags::LARGE), read | Entry::LARGE);
+    }
+
+    #[test]
+    fn writable_and_executable_is_refused_in_every_combination() {
+        for raw in 0..32 {
+            let flags = MapFlags::from_bits_truncate(raw);
+            let bad = flags.contains(MapFlags::WRITE | MapFlags::EXECUTE)
+                || !flags.contains(MapFlags::READ);
+            assert_eq!(Entry::page(PhysAddr(0), flags).is_err(), bad);
+            assert_eq!(Entry(1).with_flags(flags).is_err(), bad);
+        }
+    }
+
+    #[test]
+    fn bad_addresses() {
+        for address in [1, 0x800, 1 << 52, u64::MAX] {
+            assert_eq!(
+                Entry::page(PhysAddr(address), MapFlags::READ),
+                Err(Error::BadAlign)
+            );
+            assert_eq!(Entry::table(PhysAddr(address)), Err(Error::BadAlign));
+        }
+    }
+
+    #[test]
+    fn flags_change_and_the_rest_stays() {
+        let old = Entry(
+            Entry::page(PhysAddr(0x20_0000), MapFlags::READ | MapFlags::LARGE)
+                .unwrap()
+                .0
+                | Entry::ACCESSED
+                | Entry::DIRTY,
+        );
+        let new = old.with_flags(MapFlags::READ | MapFlags::WRITE).unwrap();
+        assert!(new.is_large() && new.is_dirty() && new.is_accessed() && new.is_writable());
+        assert_eq!(new.address(), PhysAddr(0x20_0000));
+        assert!(!new.without_dirty().is_dirty());
+    }
+}
