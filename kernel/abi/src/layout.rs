@@ -39,8 +39,9 @@ pub const MAX_CBUFS: usize = TRIE_ROOT_ENTRIES * LEAF_RECORDS;
 /// [`CONTROL_BYTES`] of its CBUF region) is mapped at `MANAGER_CONTROL + c * CONTROL_BYTES`.
 pub const MANAGER_CONTROL: usize = 0x100_0000_0000;
 pub const CONTROL_BYTES: usize = 0x200_0000;
-/// In the manager only: a window through which it clears buffers before they change owners.
-pub const MANAGER_WINDOW: usize = 0x180_0000_0000;
+/// In the manager only: a window through which it clears buffers before they change owners. In
+/// the same PML4 slot as the control areas, the manager's only one besides `init`'s.
+pub const MANAGER_WINDOW: usize = 0x140_0000_0000;
 
 /// Where the kernel maps the boot archive for `init`, read-only.
 pub const INIT_ARCHIVE: usize = 0x8_0000_0000;

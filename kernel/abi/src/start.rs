@@ -63,6 +63,9 @@ pub struct Import {
 /// | `ram` | Ram | physical address | size |
 /// | `ports` | IoPorts | first port | number |
 /// | `cbuf-pdpt:NAME` | Pdpt of component NAME's CBUF region | component id | pool in pages |
+/// | `client:NAME` | Pdpt of component NAME's CBUF region | component id, bit 16: right `dma` | pool in pages, its maximum << 32 |
+/// | `peers:NAME` | – | component id | components it shares an edge with, as a bit set |
+/// | `own-pdpt` | Pdpt of the CBUF manager's own PML4 slot 2 ([`crate::layout::MANAGER_CONTROL`]) | – | – |
 /// | `thread:NAME` | Thread | thread id | priority (low 32 bits), component id (high) |
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
