@@ -5,7 +5,7 @@ use crate::ast::{Function, Interface, Item, Name, Struct, Type};
 use crate::layout::{MAX_RECORD_BYTES, MAX_WORDS, Record, words};
 use crate::parser::TYPES;
 use crate::source::Problem;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Longest interface name: it travels in a field of the start information (`abi::start::Name`).
@@ -20,7 +20,7 @@ const KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 /// Modules and crates beside which an interface's module stands.
-const TAKEN_INTERFACES: &[&str] = &["abi", "core", "libcbuf", "rt", "wire"];
+const TAKEN_INTERFACES: &[&str] = &["abi", "core", "interfaces", "libcbuf", "rt", "wire"];
 /// Functions that every generated client has.
 const TAKEN_FUNCTIONS: &[&str] = &["bind", "peer"];
 /// Variables of the generated code.
@@ -34,6 +34,7 @@ const TAKEN_STRUCTS: &[&str] = &[
     "ComponentId",
     "Err",
     "Error",
+    "From",
     "Incoming",
     "None",
     "Ok",
@@ -46,8 +47,17 @@ const TAKEN_STRUCTS: &[&str] = &[
 
 /// Problems of one file.
 pub fn check(interface: &Interface) -> Vec<Problem> {
+    let items = interface.functions.iter();
+    let items = items.flat_map(|f| f.arguments.iter().chain(&f.results));
+    let elements = items.filter_map(|item| match &item.ty {
+        Type::Batch(element) => Some(element.text.as_str()),
+        _ => None,
+    });
+    let structs = interface.structs.iter().map(|s| s.name.text.as_str());
     let mut check = Check {
         interface,
+        structs: structs.collect(),
+        in_batches: elements.collect(),
         problems: Vec::new(),
     };
     check.interface();
@@ -115,6 +125,10 @@ enum Case {
 
 struct Check<'a> {
     interface: &'a Interface,
+    /// Declared.
+    structs: HashSet<&'a str>,
+    /// What batches of arguments and results are said to hold.
+    in_batches: HashSet<&'a str>,
     problems: Vec<Problem>,
 }
 
@@ -185,12 +199,12 @@ impl Check<'_> {
     }
 
     fn unique<'n>(&mut self, what: &str, names: impl Iterator<Item = &'n Name>) {
-        let mut seen = HashMap::new();
+        let mut seen = HashSet::new();
         for name in names {
-            if seen.insert(&name.text, ()).is_some() {
+            if !seen.insert(&name.text) {
                 self.problem(
                     &name.at,
-                    format!("a {what} named `{}` is declared above", name.text),
+                    format!("the {what} name `{}` is taken already", name.text),
                 );
             }
         }
@@ -231,7 +245,7 @@ impl Check<'_> {
             );
             self.problem(&name.at, text);
         }
-        if !self.is_used(&name.text) {
+        if !self.in_batches.contains(name.text.as_str()) {
             let text = format!(
                 "struct `{}` is in no batch; only a batch carries a struct",
                 name.text
@@ -296,14 +310,7 @@ impl Check<'_> {
     }
 
     fn is_struct(&self, name: &str) -> bool {
-        self.interface.structs.iter().any(|s| s.name.text == name)
-    }
-
-    fn is_used(&self, name: &str) -> bool {
-        let functions = self.interface.functions.iter();
-        functions
-            .flat_map(|f| f.arguments.iter().chain(&f.results))
-            .any(|item| matches!(&item.ty, Type::Batch(element) if element.text == name))
+        self.structs.contains(name)
     }
 
     fn declared_structs(&self) -> String {

@@ -70,9 +70,10 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Problem> {
         }
         at += length;
     }
+    let end = text.trim_end().len();
     tokens.push(Token {
         kind: Kind::End,
-        at: at..at,
+        at: end..end,
     });
     Ok(tokens)
 }

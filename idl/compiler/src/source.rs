@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Range;
 
 /// Longest file that is read, in bytes.
-pub const MAX_BYTES: usize = 256 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 /// Most of a line that a report shows, in characters.
 const SHOWN: usize = 100;
-/// Most problems one report lists.
+/// Most problems that are shown of one file.
 const MAX_PROBLEMS: usize = 20;
 
 /// A file's name (for messages) and its text.
@@ -36,32 +36,45 @@ impl Problem {
 /// Everything that was wrong, ready to be shown: for each problem `file:line:column: sentence`,
 /// the line, and carets under the token.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Report(Vec<String>);
+pub struct Report {
+    problems: Vec<String>,
+    /// Problems beyond those.
+    more: usize,
+}
 
 impl Report {
     /// A problem that is not at a place in a file.
     pub fn plain(text: impl Into<String>) -> Self {
-        Self(vec![text.into()])
+        Self {
+            problems: vec![text.into()],
+            more: 0,
+        }
     }
 
     pub fn join(&mut self, other: Report) {
-        self.0.extend(other.0);
+        self.problems.extend(other.problems);
+        self.more += other.more;
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in self.0.iter().take(MAX_PROBLEMS) {
+        for problem in &self.problems {
             writeln!(f, "{problem}")?;
         }
-        match self.0.len().saturating_sub(MAX_PROBLEMS) {
+        match self.more {
             0 => Ok(()),
-            more => writeln!(f, "and {more} more problems"),
+            more => writeln!(f, "and {more} more"),
         }
     }
 }
 
 impl std::error::Error for Report {}
+
+/// Control characters, marks of direction and the byte order mark: what a reader cannot see.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
 
 impl Source {
     /// Takes a file's bytes: UTF-8, not absurdly long, no control characters.
@@ -93,11 +106,10 @@ impl Source {
 
     /// Only tabs and line ends (LF, CR LF) are accepted; nothing may hide or reorder text.
     fn control_character(&self) -> Option<Problem> {
-        let hidden = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         self.text.char_indices().find_map(|(at, c)| {
             let ends_line = c == '\r' && self.text[at + 1..].starts_with('\n');
             let accepted = matches!(c, '\n' | '\t') || ends_line;
-            ((c.is_control() && !accepted) || hidden(c)).then(|| {
+            (is_hidden(c) && !accepted).then(|| {
                 let text = format!(
                     "control character U+{:04X}; only tabs and line ends are accepted",
                     c as u32
@@ -119,7 +131,11 @@ impl Source {
     /// Problems in the order of the text, each shown with its line.
     pub fn report(&self, mut problems: Vec<Problem>) -> Report {
         problems.sort_by_key(|problem| problem.at.start);
-        Report(problems.iter().map(|problem| self.show(problem)).collect())
+        let shown = problems.iter().take(MAX_PROBLEMS);
+        Report {
+            problems: shown.map(|problem| self.show(problem)).collect(),
+            more: problems.len().saturating_sub(MAX_PROBLEMS),
+        }
     }
 
     fn show(&self, problem: &Problem) -> String {
@@ -140,7 +156,7 @@ impl Source {
             .skip(if column < SHOWN - 10 { 0 } else { first })
             .take(SHOWN)
             .map(|c| if c == '\t' { ' ' } else { c })
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .map(|c| if is_hidden(c) { '\u{fffd}' } else { c })
             .collect();
         let indent = if column < SHOWN - 10 {
             column
@@ -149,12 +165,12 @@ impl Source {
         };
         let carets = length.clamp(1, (shown.chars().count().max(indent + 1)) - indent);
         format!(
-            "{}:{}:{}: {}\n    {}\n    {}{}",
+            "{}:{}:{}: {}\n{}\n    {}{}",
             self.name,
             self.line(problem.at.start),
             column + 1,
             problem.text,
-            shown.trim_end(),
+            format!("    {shown}").trim_end(),
             " ".repeat(indent),
             "^".repeat(carets)
         )
