@@ -23,32 +23,34 @@ pub struct Job {
     pub data: Option<Cbuf<'static>>,
     pub urgent: bool,
     pub delta: i64,
+    pub extra: Option<Cbuf<'static>>,
+    pub number: u32,
 }
 
 impl Record<'static> for Job {
-    const WIRE: usize = 40;
+    const WIRE: usize = 56;
 
-    fn encode(
-        self,
-        _client: &'static libcbuf::Client,
-        to: ComponentId,
-        record: &mut [u8],
-    ) {
+    fn encode(self, _client: &'static libcbuf::Client, to: ComponentId, record: &mut [u8]) {
         wire::put_u64(record, 0, self.token);
         wire::put_u8(record, 8, self.small);
         wire::put_cbuf(record, 12, self.data, to);
         wire::put_bool(record, 24, self.urgent);
         wire::put_i64(record, 32, self.delta);
+        wire::put_cbuf(record, 40, self.extra, to);
+        wire::put_u32(record, 52, self.number);
     }
 
     fn decode(client: &'static libcbuf::Client, record: &[u8]) -> Result<Self, Error> {
         let data = wire::get_cbuf(client, record, 12);
+        let extra = wire::get_cbuf(client, record, 40);
         Ok(Self {
             token: wire::get_u64(record, 0)?,
             small: wire::get_u8(record, 8)?,
             data: data?,
             urgent: wire::get_bool(record, 24)?,
             delta: wire::get_i64(record, 32)?,
+            extra: extra?,
+            number: wire::get_u32(record, 52)?,
         })
     }
 }
@@ -62,12 +64,7 @@ pub struct Done {
 impl Record<'static> for Done {
     const WIRE: usize = 16;
 
-    fn encode(
-        self,
-        _client: &'static libcbuf::Client,
-        _to: ComponentId,
-        record: &mut [u8],
-    ) {
+    fn encode(self, _client: &'static libcbuf::Client, _to: ComponentId, record: &mut [u8]) {
         wire::put_u64(record, 0, self.token);
         wire::put_u16(record, 8, self.status);
     }
@@ -111,11 +108,7 @@ impl Client {
         jobs: Batch<'static, Job>,
         deadline: u64,
     ) -> Result<(Incoming<'static, Done>, u32), Error> {
-        let reply = rt::invoke(
-            self.entry,
-            method::RUN,
-            [jobs.into_wire(), deadline, 0, 0],
-        )?;
+        let reply = rt::invoke(self.entry, method::RUN, [jobs.into_wire(), deadline, 0, 0])?;
         let done = wire::incoming(reply[0]);
         Ok((done?, wire::u32(reply[1])?))
     }
