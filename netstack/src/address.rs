@@ -95,7 +95,14 @@ mod tests {
 
     #[test]
     fn names_the_word_it_does_not_understand() {
-        for bad in ["ip=10.0.0.300", "ip=10.0.0.1/33", "ip=0.0.0.0", "gw=x", "fast", "ip=224.0.0.1/4"] {
+        for bad in [
+            "ip=10.0.0.300",
+            "ip=10.0.0.1/33",
+            "ip=0.0.0.0",
+            "gw=x",
+            "fast",
+            "ip=224.0.0.1/4",
+        ] {
             assert_eq!(Addressing::parse(bad), Err(bad));
         }
     }

@@ -80,11 +80,7 @@ fn classify_ip(packet: &[u8], direct: bool, station: &Station) -> Kind {
     let header = usize::from(packet[0] & 15) * 4;
     let total = usize::from(word(packet, 2));
     let fragment = word(packet, 6) & 0x3fff != 0;
-    if packet[0] >> 4 != 4
-        || header < MIN_IP
-        || total < header
-        || total > packet.len()
-        || fragment
+    if packet[0] >> 4 != 4 || header < MIN_IP || total < header || total > packet.len() || fragment
     {
         return Kind::Ignore;
     }

@@ -48,7 +48,11 @@ impl<P: DerefMut<Target = [u8]>> Pack<P> {
         if self.runs.len() >= self.most {
             return false;
         }
-        if self.pages.last().is_some_and(|p| self.used + len <= p.len()) {
+        if self
+            .pages
+            .last()
+            .is_some_and(|p| self.used + len <= p.len())
+        {
             return true;
         }
         match pool.page() {

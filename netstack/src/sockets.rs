@@ -258,7 +258,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         }
         if clear(connection, pending::ACCEPTED) {
             connection.app = App::Live;
-            hand(Event::Accepted(connection.flow.map_or([0; 4], |f| f.remote)));
+            hand(Event::Accepted(
+                connection.flow.map_or([0; 4], |f| f.remote),
+            ));
         }
         let mut complete = true;
         if clear(connection, pending::RECEIVED) {

@@ -5,7 +5,9 @@ mod link;
 use link::{Link, World};
 
 fn body(n: usize) -> Vec<u8> {
-    (0..n as u32).map(|i| (i.wrapping_mul(31) >> 3) as u8).collect()
+    (0..n as u32)
+        .map(|i| (i.wrapping_mul(31) >> 3) as u8)
+        .collect()
 }
 
 #[test]
@@ -20,7 +22,14 @@ fn answers_arrive_byte_exact() {
 #[test]
 fn answers_survive_a_bad_link() {
     for seed in 0..4 {
-        let mut world = World::new(seed, Link { loss: 30, repeat: 30, swap: 50 });
+        let mut world = World::new(
+            seed,
+            Link {
+                loss: 30,
+                repeat: 30,
+                swap: 50,
+            },
+        );
         for n in [1, 1024, 16 * 1024, 256 * 1024] {
             world.serve(body(n));
             assert_eq!(world.request(b"GET"), body(n), "seed {seed}, {n} bytes");
@@ -30,7 +39,14 @@ fn answers_survive_a_bad_link() {
 
 #[test]
 fn requests_are_byte_exact_and_respect_the_window() {
-    let mut world = World::new(7, Link { loss: 20, repeat: 20, swap: 20 });
+    let mut world = World::new(
+        7,
+        Link {
+            loss: 20,
+            repeat: 20,
+            swap: 20,
+        },
+    );
     let request = body(100_000);
     world.serve(vec![1]);
     world.expect(request.len());
@@ -53,7 +69,14 @@ fn sockets_are_reused_over_thousands_of_connections() {
 
 #[test]
 fn reuse_survives_a_bad_link() {
-    let mut world = World::new(5, Link { loss: 10, repeat: 10, swap: 20 });
+    let mut world = World::new(
+        5,
+        Link {
+            loss: 10,
+            repeat: 10,
+            swap: 20,
+        },
+    );
     world.serve(body(3000));
     assert_eq!(world.many(22, 300), 300);
     world.idle(60_000_000);

@@ -27,7 +27,11 @@ pub struct Link {
 
 impl Link {
     pub fn perfect() -> Link {
-        Link { loss: 0, repeat: 0, swap: 0 }
+        Link {
+            loss: 0,
+            repeat: 0,
+            swap: 0,
+        }
     }
 }
 
@@ -134,7 +138,8 @@ impl World {
         config.random_seed = seed + 1000;
         let mut client = Interface::new(config, &mut end, Instant::ZERO);
         client.update_ip_addrs(|list| {
-            list.push(IpCidr::new(IpAddress::v4(10, 0, 2, 2), 24)).unwrap();
+            list.push(IpCidr::new(IpAddress::v4(10, 0, 2, 2), 24))
+                .unwrap();
         });
         World {
             stack,
@@ -177,7 +182,11 @@ impl World {
         let ring = |n| tcp::SocketBuffer::new(vec![0; n]);
         let socket = tcp::Socket::new(ring(16 * 1024), ring(16 * 1024));
         let handle = self.sockets.add(socket);
-        self.port = if self.port >= 60_000 { 20_000 } else { self.port + 1 };
+        self.port = if self.port >= 60_000 {
+            20_000
+        } else {
+            self.port + 1
+        };
         let server = (IpAddress::v4(10, 0, 2, 15), 80);
         self.sockets
             .get_mut::<tcp::Socket>(handle)
@@ -229,7 +238,10 @@ impl World {
         self.application();
         self.stack.flush(self.now, &mut self.pages);
         let frames = self.take_outgoing();
-        self.resets += frames.iter().filter(|f| f.len() > 47 && f[23] == 6 && f[47] & 4 != 0).count();
+        self.resets += frames
+            .iter()
+            .filter(|f| f.len() > 47 && f[23] == 6 && f[47] & 4 != 0)
+            .count();
         let frames = self.pass(frames);
         self.end.incoming.extend(frames);
     }
@@ -240,7 +252,9 @@ impl World {
         }
         let mut events = vec![];
         self.stack
-            .collect(OWNER, 128, &mut self.pages, |socket, event| events.push((socket, event)));
+            .collect(OWNER, 128, &mut self.pages, |socket, event| {
+                events.push((socket, event))
+            });
         let mut runs = VecDeque::new();
         self.stack.inbox.drain(
             |page| page,
@@ -255,14 +269,16 @@ impl World {
                 }
                 Event::Received => {
                     let bytes = runs.pop_front().unwrap();
-                    self.stack.command(OWNER, socket, Command::Taken(bytes.len()), self.now);
+                    self.stack
+                        .command(OWNER, socket, Command::Taken(bytes.len()), self.now);
                     let served = self.served.get_mut(&socket).expect("an accepted socket");
                     served.request.extend(bytes);
                     if served.request.len() >= self.expect && !served.answered {
                         served.answered = true;
                         self.last = served.request.clone();
                         let answer = self.answer.clone();
-                        self.stack.command(OWNER, socket, Command::Send(answer), self.now);
+                        self.stack
+                            .command(OWNER, socket, Command::Send(answer), self.now);
                         self.stack.command(OWNER, socket, Command::Close, self.now);
                     }
                 }

@@ -1,0 +1,148 @@
+//! Frames through the two queues. Pure: buffers come from a [`Store`], waiting is the caller's.
+
+use crate::queue::{Area, Queue};
+use alloc::vec::Vec;
+
+/// Bytes of the header before each frame (`virtio_net_hdr` of a modern device).
+pub const HEADER: u32 = 12;
+/// Smallest and largest frame that is sent.
+pub const FRAME: core::ops::RangeInclusive<usize> = 14..=1514;
+/// Frames handed over at once.
+pub const RX_BATCH: usize = 64;
+/// Receive buffers are posted anew when so many are missing.
+const REFILL: usize = 32;
+
+/// Where buffers come from and what becomes of them.
+pub trait Store {
+    /// A buffer that the device may write.
+    type Empty;
+    /// A frame that the device reads, or has written.
+    type Frame;
+    /// A receive buffer and where it lies; `None` while there is none. Never waits.
+    fn empty(&mut self) -> Option<(Self::Empty, Area)>;
+    /// Where a frame to send lies; `None` when it cannot be known.
+    fn locate(&mut self, frame: &Self::Frame) -> Option<Area>;
+    /// The buffer holds a frame of `bytes` from `offset`.
+    fn filled(&mut self, buffer: Self::Empty, offset: u32, bytes: u32) -> Self::Frame;
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    pub received: u64,
+    pub sent: u64,
+    /// Frames to send of an impossible length, or in a buffer with no address.
+    pub unfit: u64,
+    /// Receive buffers with less than a header in them.
+    pub runts: u64,
+    /// Frames given up because the device took none for long.
+    pub stuck: u64,
+}
+
+pub struct Driver<S: Store> {
+    pub store: S,
+    rx: Queue<S::Empty, 1>,
+    tx: Queue<S::Frame, 2>,
+    /// A header that asks for nothing, for every frame sent.
+    header: Area,
+    /// Receive buffers that should be with the device.
+    wanted: usize,
+    pub counters: Counters,
+}
+
+impl<S: Store> Driver<S> {
+    /// `header`: [`HEADER`] zero bytes that the device can read.
+    pub fn new(
+        store: S,
+        rx: Queue<S::Empty, 1>,
+        tx: Queue<S::Frame, 2>,
+        header: Area,
+        wanted: usize,
+    ) -> Driver<S> {
+        let wanted = wanted.min(rx.room());
+        Driver {
+            store,
+            rx,
+            tx,
+            header,
+            wanted,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Posts receive buffers; `true` when the device has to be told.
+    pub fn refill(&mut self) -> bool {
+        let missing = self.wanted.saturating_sub(self.rx.out());
+        if missing < REFILL.min(self.wanted) {
+            return false;
+        }
+        for _ in 0..missing {
+            let Some((buffer, area)) = self.store.empty() else {
+                break;
+            };
+            if self.rx.push([area], buffer).is_err() {
+                break;
+            }
+        }
+        self.rx.publish()
+    }
+
+    /// The device has no buffer to receive into: nothing will arrive before `refill` finds one.
+    pub fn dry(&self) -> bool {
+        self.rx.out() == 0
+    }
+
+    /// Lets go of frames that the device has sent.
+    pub fn reap(&mut self) {
+        while let Some((frame, _)) = self.tx.pop() {
+            drop(frame);
+        }
+    }
+
+    /// Queues a frame; given back when the ring is full.
+    pub fn send(&mut self, frame: S::Frame) -> Result<(), S::Frame> {
+        let area = match self.store.locate(&frame) {
+            Some(area) if FRAME.contains(&(area.bytes as usize)) => area,
+            _ => {
+                self.counters.unfit += 1;
+                return Ok(());
+            }
+        };
+        self.tx.push([self.header, area], frame)?;
+        self.counters.sent += 1;
+        Ok(())
+    }
+
+    /// Shows the device what was queued; `true` when it has to be told.
+    pub fn kick(&mut self) -> bool {
+        self.tx.publish()
+    }
+
+    /// Takes arrived frames, at most [`RX_BATCH`].
+    pub fn receive(&mut self, frames: &mut Vec<S::Frame>) {
+        while frames.len() < RX_BATCH {
+            let Some((buffer, bytes)) = self.rx.pop() else {
+                break;
+            };
+            if bytes <= HEADER {
+                self.counters.runts += 1;
+                continue;
+            }
+            self.counters.received += 1;
+            frames.push(self.store.filled(buffer, HEADER, bytes - HEADER));
+        }
+    }
+
+    /// Asks for an interrupt; `true` when something has arrived already.
+    pub fn listen(&mut self) -> bool {
+        self.rx.enable_interrupts()
+    }
+
+    pub fn unlisten(&mut self) {
+        self.rx.disable_interrupts();
+    }
+
+    /// Nonsense that the device has said.
+    pub fn nonsense(&self) -> u64 {
+        self.rx.nonsense + self.tx.nonsense
+    }
+}
