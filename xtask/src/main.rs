@@ -1,1 +1,160 @@
-fn main() {}
+//! The build tool: `cargo xtask COMMAND`.
+//!
+//! Guarantees: whatever fails, fails with a sentence that says what was wrong and what to do;
+//! every process that it starts ends with it, Ctrl-C included.
+//! Trusts: the Rust toolchain, QEMU and the files of this project.
+//! Never does: writes outside `target/` (except `new-component`, which adds the files it names,
+//! and `run`, `test` and `bench`, which install what the machine lacks).
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod build;
+mod compose;
+mod draw;
+mod http;
+
+mod install;
+mod interrupt;
+mod machine;
+mod net;
+mod new_component;
+mod program;
+mod progress;
+mod project;
+mod run;
+mod serial;
+mod simd;
+mod test;
+
+use clap::{Args, Parser, Subcommand};
+use machine::Accel;
+use project::Project;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Builds, boots and tests Cistern",
+    version
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds an image, boots it in QEMU and serves on 127.0.0.1 until Ctrl-C
+    Run(RunArgs),
+    /// Runs every test there is: format, lints, host and QEMU
+    Test(TestArgs),
+    /// Builds the kernel and all components, and packs one image or all
+    Build {
+        /// A file of components/images, without its ending; all of them if absent
+        #[arg(long)]
+        image: Option<String>,
+    },
+    /// Checks an image description and draws it
+    Image { name: String },
+    /// Makes a new component with its interface and an image that boots it
+    NewComponent { name: String },
+    /// Measures; `web` compares with Linux in the same QEMU
+    Bench {
+        name: String,
+        /// Boots of each guest
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Length of each load
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+}
+
+#[derive(Args, Clone)]
+pub struct RunArgs {
+    /// A file of components/images, without its ending
+    #[arg(long, default_value = "webserver")]
+    pub image: String,
+    /// Port on 127.0.0.1
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Memory of the machine in MiB
+    #[arg(long, default_value_t = 128)]
+    pub memory: u32,
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub accel: Accel,
+    /// QEMU's CPU model
+    #[arg(long, default_value = "max")]
+    pub cpu: String,
+    /// Kernel command line, instead of the image's own
+    #[arg(long)]
+    pub append: Option<String>,
+}
+
+#[derive(Args, Clone)]
+pub struct TestArgs {
+    /// Runs only tests whose name contains this
+    #[arg(long, default_value = "")]
+    pub filter: String,
+    /// Leaves out what takes minutes
+    #[arg(long)]
+    pub quick: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match interrupt::watch().and_then(|()| execute(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), String> {
+    let project = Project::open()?;
+    match command {
+        Command::Run(args) => run::run(&project, &args),
+        Command::Test(args) => test::run(&project, &args),
+        Command::Build { image } => {
+            install::rust_target()?;
+            build::everything(&project)?;
+            let names = match image {
+                Some(name) => vec![name],
+                None => project.images()?,
+            };
+            for name in names {
+                let packed = compose::pack(&project, &name)?;
+                println!(
+                    "packed {} ({} KiB)",
+                    project.shown(&packed.path),
+                    packed.bytes / 1024
+                );
+            }
+            Ok(())
+        }
+        Command::Image { name } => draw::draw(&project, &name),
+        Command::NewComponent { name } => new_component::create(&project, &name),
+        Command::Bench {
+            name,
+            rounds,
+            seconds,
+        } => bench(&project, &name, rounds, seconds),
+    }
+}
+
+fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(), String> {
+    let image = bench::image(name)?;
+    install::everything()?;
+    build::everything(project)?;
+    let packed = compose::pack(project, image)?;
+    let (root, kernel) = (project.root.clone(), project.kernel());
+    let built = bench::Built {
+        root,
+        kernel,
+        image: packed.path,
+    };
+    bench::run(name, &built, rounds, seconds)
+}

@@ -1,0 +1,171 @@
+//! Images that test themselves: each is booted, prints `TEST name ok` or `TEST name FAILED why`
+//! lines, and ends the machine with code 0. Then what the machine says of bad archives and of
+//! too little memory.
+
+use super::Outcomes;
+use crate::compose;
+use crate::machine::{Accel, Machine, Running, exit_code};
+use crate::progress::Step;
+use crate::project::Project;
+use manifest::Image;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(120);
+/// What a machine that refuses to boot must have said by.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(30);
+
+/// What is done to a sound archive.
+type Damage = fn(&mut Vec<u8>);
+
+pub fn run(project: &Project, outcomes: &mut Outcomes) {
+    for name in project.images().unwrap_or_default() {
+        let test = format!("boot {name}");
+        if !outcomes.wants(&test) {
+            continue;
+        }
+        match compose::load(project, &name).map(|checked| checked.image) {
+            Ok(image) if image.components.iter().any(|c| c.device.is_some()) => {}
+            Ok(image) => itself(project, outcomes, &test, &image),
+            Err(why) => outcomes.count(&test, Err(why)),
+        }
+    }
+    outcomes.run("boot with 16 MiB says that memory is short", || {
+        let machine = machine(project, "webserver", 16);
+        refuses(&machine, "memory")
+    });
+    let damages: [(&str, Damage, &str); 3] = [
+        (
+            "truncated",
+            |file| file.truncate(file.len() / 2),
+            "truncated",
+        ),
+        ("corrupt", |file| flip_middle(file), "corrupt"),
+        (
+            "foreign",
+            |file| *file = b"not an archive at all".repeat(400),
+            "no boot archive",
+        ),
+    ];
+    for (what, damage, text) in damages {
+        outcomes.run(&format!("boot refuses a {what} archive"), || {
+            let path = damaged(project, what, damage)?;
+            let mut machine = machine(project, "webserver", 128);
+            machine.archive = path;
+            refuses(&machine, text)
+        });
+    }
+}
+
+/// A machine without network.
+pub fn machine(project: &Project, image: &str, memory_mib: u32) -> Machine {
+    Machine {
+        kernel: project.kernel(),
+        archive: project.image(image),
+        memory_mib,
+        accel: Accel::Auto,
+        cpu: "max".into(),
+        append: String::new(),
+        netdev: None,
+    }
+}
+
+/// Boots an image that ends by itself and counts its own tests.
+fn itself(project: &Project, outcomes: &mut Outcomes, test: &str, image: &Image) {
+    let step = Step::start(test);
+    let mut machine = machine(project, &image.name, 64);
+    machine.append = image.arguments.clone();
+    let result = machine.start().and_then(|mut running| {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline && !crate::interrupt::requested() {
+            let line = running.console.next(Duration::from_millis(50));
+            if let Some(line) = &line {
+                step.detail(line);
+                if let Some((name, result)) = reported(line) {
+                    outcomes.count(&format!("{test}: {name}"), result);
+                }
+            } else if let Some(status) = running.ended() {
+                return match exit_code(status) {
+                    Some(0) => Ok(()),
+                    Some(code) => Err(ended(&running, &format!("it ended with code {code}"))),
+                    None => Err(ended(
+                        &running,
+                        &format!("QEMU ended, {status}: {}", running.console.complaints()),
+                    )),
+                };
+            }
+        }
+        Err(ended(
+            &running,
+            &format!("it did not end within {} s", LIMIT.as_secs()),
+        ))
+    });
+    drop(step);
+    outcomes.count(test, result);
+}
+
+fn ended(running: &Running, why: &str) -> String {
+    format!("{why}; its last lines:\n{}", running.console.tail(15))
+}
+
+/// Name and result in a line that holds `TEST name ok` or `TEST name FAILED why`.
+fn reported(line: &str) -> Option<(&str, Result<(), String>)> {
+    let (_, rest) = line.split_once("TEST ")?;
+    if let Some(name) = rest.strip_suffix(" ok") {
+        return Some((name, Ok(())));
+    }
+    let (name, why) = rest.split_once(" FAILED")?;
+    Some((name, Err(why.trim().to_string())))
+}
+
+/// The machine must end by itself with a code that is not 0 and say why in one line.
+fn refuses(machine: &Machine, text: &str) -> Result<(), String> {
+    let mut running = machine.start()?;
+    let Some(status) = running.wait(REFUSAL_LIMIT) else {
+        running.console.drain();
+        return Err(ended(&running, "it went on"));
+    };
+    match exit_code(status) {
+        Some(0) => return Err(ended(&running, "it ended as if all were well")),
+        Some(_) => {}
+        None => return Err(ended(&running, &format!("QEMU ended: {status}"))),
+    }
+    let says = |line: &&String| line.to_lowercase().contains(text);
+    match running.console.seen.iter().filter(says).count() {
+        1 => Ok(()),
+        count => Err(ended(&running, &format!("{count} lines say `{text}`"))),
+    }
+}
+
+fn flip_middle(file: &mut [u8]) {
+    let middle = file.len() / 2;
+    file[middle] ^= 0x10;
+}
+
+fn damaged(project: &Project, what: &str, damage: Damage) -> Result<PathBuf, String> {
+    let path = project.image("webserver");
+    let mut file = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    damage(&mut file);
+    let to = project
+        .target()
+        .join("images")
+        .join(format!("{what}.damaged"));
+    std::fs::write(&to, file).map_err(|e| format!("{}: {e}", to.display()))?;
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reported;
+
+    #[test]
+    fn reports_are_read() {
+        assert_eq!(reported("[echo] TEST add ok"), Some(("add", Ok(()))));
+        let why = Err("it answered 3".to_string());
+        assert_eq!(
+            reported("TEST add twice FAILED it answered 3"),
+            Some(("add twice", why))
+        );
+        assert_eq!(reported("[init] starting"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! What needs no machine: format, lints and the host tests, which cargo runs.
+
+use super::Outcomes;
+use crate::build;
+use crate::progress::Step;
+use crate::project::Project;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+pub fn run(project: &Project, outcomes: &mut Outcomes) {
+    outcomes.run("format", || {
+        quiet(project.cargo().args(["fmt", "--all", "--check"]))
+    });
+    outcomes.run("clippy host", || {
+        let mut cargo = project.cargo();
+        cargo.args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]);
+        quiet(&mut cargo)
+    });
+    outcomes.run("clippy kernel", || {
+        let mut cargo = project.cargo();
+        cargo.args([
+            "clippy",
+            "--profile",
+            "bare",
+            "--target",
+            "x86_64-unknown-none",
+        ]);
+        cargo.args(["-p", "kernel", "--features", "bare", "--", "-Dwarnings"]);
+        cargo.env("CARGO_TARGET_DIR", project.target().join("kernel"));
+        quiet(&mut cargo)
+    });
+    outcomes.run("clippy components", || {
+        let mut cargo = project.cargo();
+        cargo.args([
+            "clippy",
+            "--profile",
+            "bare",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+        ]);
+        build::select_components(&mut cargo, &project.packages()?);
+        cargo.args(["--", "-Dwarnings"]);
+        cargo.env("CARGO_TARGET_DIR", project.target().join("components"));
+        quiet(&mut cargo)
+    });
+    if outcomes.wants("host tests") {
+        let mut cargo = project.cargo();
+        cargo.args(["test", "--workspace", "--no-fail-fast"]);
+        counted(outcomes, "host tests", cargo);
+    }
+    if outcomes.wants("loom") {
+        let mut cargo = project.cargo();
+        cargo.args(["test", "--release", "-p", "libcbuf", "--lib", "--tests"]);
+        cargo
+            .env("RUSTFLAGS", "--cfg loom")
+            .env("LOOM_MAX_PREEMPTIONS", "2");
+        cargo.env("CARGO_TARGET_DIR", project.target().join("loom"));
+        counted(outcomes, "loom", cargo);
+    }
+}
+
+/// Success or what the command printed.
+fn quiet(cargo: &mut Command) -> Result<(), String> {
+    let output = cargo
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("cargo did not start: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = [output.stdout, output.stderr]
+        .map(|b| String::from_utf8_lossy(&b).into_owned())
+        .concat();
+    let skip = [
+        "    Checking",
+        "   Compiling",
+        "    Finished",
+        "  Downloaded",
+    ];
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|l| !skip.iter().any(|s| l.starts_with(s)))
+        .collect();
+    Err(format!("\n{}", kept.join("\n")))
+}
+
+/// Runs `cargo test` and counts what it reports. The output of failing tests is shown.
+fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command) {
+    let step = Step::start(name);
+    // Both streams in one pipe, so that the order holds and nothing blocks.
+    let (reader, writer) = match std::io::pipe() {
+        Ok(pipe) => pipe,
+        Err(e) => return outcomes.count(name, Err(format!("no pipe: {e}"))),
+    };
+    let spawned = writer.try_clone().and_then(|copy| {
+        cargo
+            .stdin(Stdio::null())
+            .stdout(copy)
+            .stderr(writer)
+            .spawn()
+    });
+    // The command holds the pipe's writing end until it is dropped.
+    drop(cargo);
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(e) => return outcomes.count(name, Err(format!("cargo did not start: {e}"))),
+    };
+    let (mut passed, mut failed) = (0, 0);
+    let mut kept = Vec::new();
+    for line in BufReader::new(reader).lines().map_while(Result::ok) {
+        if let Some((good, bad)) = totals(&line) {
+            passed += good;
+            failed += bad;
+        } else if !line.ends_with(" ... ok") && !line.is_empty() {
+            step.detail(line.trim());
+            kept.push(line);
+        }
+    }
+    let ended = child.wait().is_ok_and(|status| status.success());
+    step.done(&format!("{passed} passed, {failed} failed"));
+    outcomes.count_many(passed, failed);
+    if !ended {
+        let skip = [
+            "   Compiling",
+            "    Finished",
+            "     Running",
+            "   Doc-tests",
+            "running ",
+        ];
+        let shown = kept
+            .iter()
+            .filter(|l| !skip.iter().any(|s| l.starts_with(s)));
+        let text: Vec<&str> = shown.map(String::as_str).collect();
+        eprintln!("{}", text.join("\n"));
+        if failed == 0 {
+            outcomes.count(
+                name,
+                Err("cargo test did not get through, see above".into()),
+            );
+        }
+    }
+}
+
+/// Passed and failed of a line `test result: ok. 3 passed; 0 failed; ...`.
+fn totals(line: &str) -> Option<(usize, usize)> {
+    let rest = line.trim_start().strip_prefix("test result: ")?;
+    let number = |word: &str| {
+        let before = rest.split(word).next()?;
+        before
+            .trim()
+            .rsplit(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    };
+    Some((number(" passed")?, number(" failed")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::totals;
+
+    #[test]
+    fn totals_are_read() {
+        let line = "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(totals(line), Some((12, 0)));
+        let line = "test result: FAILED. 7 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(totals(line), Some((7, 3)));
+        assert_eq!(totals("test a::b ... ok"), None);
+    }
+}

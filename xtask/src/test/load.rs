@@ -1,0 +1,70 @@
+//! `ab`, and the server's counters before and after.
+
+use crate::http;
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// An error unless every request is answered as it should be.
+pub fn ab(port: u16, requests: u32, keep_alive: bool, path: &str) -> Result<(), String> {
+    let mut command = Command::new("ab");
+    command.args([
+        "-q",
+        "-r",
+        "-s",
+        "60",
+        "-c",
+        "22",
+        "-n",
+        &requests.to_string(),
+    ]);
+    if keep_alive {
+        command.arg("-k");
+    }
+    command.arg(format!("http://127.0.0.1:{port}{path}"));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("ab did not start: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = |label: &str| -> Option<u64> {
+        let line = text.lines().find(|l| l.starts_with(label))?;
+        line[label.len()..].split_whitespace().next()?.parse().ok()
+    };
+    let (complete, failed) = (number("Complete requests:"), number("Failed requests:"));
+    let bad = number("Non-2xx responses:").unwrap_or(0);
+    let good = output.status.success() && complete == Some(u64::from(requests));
+    if good && failed == Some(0) && bad == 0 {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "complete {complete:?}, failed {failed:?}, not 2xx {bad}; {}",
+        said.trim()
+    ))
+}
+
+/// The server's counters.
+pub fn stats(port: u16) -> Result<Value, String> {
+    let answer = http::get(port, "/stats")?;
+    serde_json::from_slice(&answer.body).map_err(|e| format!("/stats is no JSON: {e}"))
+}
+
+/// Pages that are in use, once they stand still: connections of the past wind down for a while.
+pub fn pages(port: u16) -> Result<(u64, u64), String> {
+    let mut last = None;
+    for _ in 0..40 {
+        let stats = stats(port)?;
+        let page = |name: &str| stats["cbuf_pages"][name].as_u64();
+        let now = page("live").zip(stats["free_pages"].as_u64());
+        let Some(pair) = now else {
+            return Err("/stats tells no pages".into());
+        };
+        if last == Some(pair) && stats["connections"]["open"].as_u64() == Some(1) {
+            return Ok(pair);
+        }
+        last = Some(pair);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    Err(format!("the pages in use do not settle: {last:?}"))
+}
