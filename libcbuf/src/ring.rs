@@ -64,6 +64,14 @@ impl Ring {
         count
     }
 
+    /// Empties the ring and begins anew, when there is no consumer.
+    pub fn reset(&self, producer: &mut Producer) {
+        *producer = Producer::default();
+        // Release: as in `hand_over` and `drain`.
+        self.tail.store(0, Ordering::Release);
+        self.head.store(0, Ordering::Release);
+    }
+
     /// Takes everything out. Only one thread at a time may be in here. Answers how many.
     pub fn drain(&self, mut each: impl FnMut(CbufId)) -> usize {
         // Relaxed: the consumer's own index; the drain lock orders consumers.

@@ -1,0 +1,36 @@
+//! The figures: what policies decide by, and what shows that no page is lost.
+
+/// One pool now. Pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    pub limit: u64,
+    pub held: u64,
+    /// Allocations that called the manager, since boot.
+    pub calls: u64,
+    /// Threads blocked now.
+    pub blocked: u64,
+}
+
+/// One pool since boot. Ticks of the time-stamp counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Timing {
+    pub calls: u64,
+    pub blocked_ticks: u64,
+    pub collecting_ticks: u64,
+    /// Calls that looked for garbage.
+    pub collections: u64,
+    /// Buffers found to be garbage.
+    pub collected: u64,
+}
+
+/// All memory. Pages. `free` = `total` minus the limits of all pools; it depends on limits
+/// alone, so it is the same before and after any load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    pub free: u64,
+    pub total: u64,
+    /// In buffers that a component references or that are on their way.
+    pub live: u64,
+    /// In buffers, whatever their state.
+    pub pooled: u64,
+}

@@ -1,0 +1,212 @@
+//! What a client gets when its freelist is empty: its garbage, else a new buffer, else one made
+//! from what lies idle in its pool in other sizes, else its thread waits. Source: CBUFs,
+//! section 3.5. Costs a look at each buffer that the client owns and at their holders.
+
+use crate::control::Control;
+use crate::machine::Machine;
+use crate::manager::Manager;
+use crate::pool::{pages_of, push};
+use abi::{ComponentId, Error, ThreadId};
+use alloc::vec::Vec;
+use libcbuf::meta::{CbufId, State};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// So many buffers of the order asked for, or larger, were handed over.
+    Ready(u32),
+    /// The thread is registered: it blocks until it is woken or some milliseconds have passed,
+    /// then calls [`Manager::unblocked`]. A wake between the two is not lost, for it leaves the
+    /// scheduler's token.
+    Block,
+}
+
+impl<M: Machine> Manager<M> {
+    /// A client's `collect`. [`Error::BadSize`]: no such order; [`Error::NoMemory`]: larger than
+    /// the pool will ever be.
+    pub fn collect(
+        &mut self,
+        caller: ComponentId,
+        thread: ThreadId,
+        order: u32,
+        wait: bool,
+    ) -> Result<Step, Error> {
+        let need = pages_of(order)?;
+        let start = self.machine.ticks();
+        let pool = self.enter(caller)?;
+        if need > pool.terms.max_pages {
+            return Err(Error::NoMemory);
+        }
+        pool.timing.calls += 1;
+        let mut ready = self.supply(caller, order);
+        if wait && ready == Ok(0) {
+            // First ask to be told, then look once more: a free between the two looks is
+            // either seen by the second or tells us.
+            for id in &self.pool(caller)?.owned {
+                self.mark_relinquish(*id);
+            }
+            ready = self.supply(caller, order);
+        }
+        let ticks = self.machine.ticks().wrapping_sub(start);
+        let pool = self.pool_mut(caller)?;
+        pool.timing.collecting_ticks += ticks;
+        match ready? {
+            0 if wait => {
+                pool.waiting |= 1 << (thread.0 as u32 % 64);
+                Ok(Step::Block)
+            }
+            count => Ok(Step::Ready(count)),
+        }
+    }
+
+    /// After [`Step::Block`]: the thread runs again, `ticks` later.
+    pub fn unblocked(&mut self, caller: ComponentId, thread: ThreadId, ticks: u64) {
+        if let Ok(pool) = self.pool_mut(caller) {
+            pool.waiting &= !(1 << (thread.0 as u32 % 64));
+            pool.timing.blocked_ticks += ticks;
+        }
+    }
+
+    /// Hands over what there is; answers how many buffers of at least `order`.
+    fn supply(&mut self, caller: ComponentId, order: u32) -> Result<u32, Error> {
+        if self.pool(caller)?.control.space() == 0 {
+            // Handed over enough: the client has to take it out first.
+            return Ok(0);
+        }
+        self.end_quarantine(caller)?;
+        let mut found = core::mem::take(&mut self.scratch);
+        let result = self.supply_with(caller, order, &mut found);
+        found.clear();
+        self.scratch = found;
+        result
+    }
+
+    fn supply_with(
+        &mut self,
+        caller: ComponentId,
+        order: u32,
+        found: &mut Vec<CbufId>,
+    ) -> Result<u32, Error> {
+        self.sweep(caller, found)?;
+        let timing = &mut self.pool_mut(caller)?.timing;
+        timing.collections += 1;
+        timing.collected += found.len() as u64;
+        self.take_excess(caller, found)?;
+        let order_of = |m: &Self, id: &CbufId| m.buffer(*id).map_or(0, |b| b.order);
+        if !found.iter().any(|id| order_of(self, id) >= order)
+            && let Some(id) = self.grow(caller, order, found)?
+        {
+            push(found, id)?;
+        }
+        // Should the ring not take all, then what was asked for first.
+        found.sort_unstable_by_key(|id| core::cmp::Reverse(order_of(self, id)));
+        self.hand_over(caller, order, found)
+    }
+
+    fn hand_over(
+        &mut self,
+        caller: ComponentId,
+        order: u32,
+        found: &[CbufId],
+    ) -> Result<u32, Error> {
+        let count = found.len().min(self.pool(caller)?.control.space());
+        let mut ready = 0;
+        for id in &found[..count] {
+            let buffer = self.buffer(*id)?;
+            let place = self.machine.place(buffer.page);
+            if let Some(record) = self.pool(caller)?.control.record(*id) {
+                Control::restate(record, *id, State::new(place, buffer.order, State::FREE));
+            }
+            ready += u32::from(buffer.order >= order);
+        }
+        self.pool_mut(caller)?.control.hand_over(&found[..count]);
+        Ok(ready)
+    }
+
+    /// Appends the garbage among what a client owns.
+    pub(crate) fn sweep(&self, owner: ComponentId, found: &mut Vec<CbufId>) -> Result<(), Error> {
+        let owned = &self.pool(owner)?.owned;
+        found
+            .try_reserve(owned.len() + 1)
+            .map_err(|_| Error::NoMemory)?;
+        found.extend(
+            owned
+                .iter()
+                .filter(|id| !self.is_free(**id) && self.is_garbage(**id)),
+        );
+        Ok(())
+    }
+
+    /// Ends garbage while the pool holds more than its limit.
+    pub(crate) fn take_excess(
+        &mut self,
+        owner: ComponentId,
+        garbage: &mut Vec<CbufId>,
+    ) -> Result<(), Error> {
+        let mut freed = 0;
+        while self.pool(owner)?.held > self.pool(owner)?.limit
+            && let Some(id) = garbage.pop()
+        {
+            freed += self.destroy(id).unwrap_or(0);
+        }
+        if freed > 0 {
+            self.wake_all();
+        }
+        Ok(())
+    }
+
+    /// A new buffer, where the limit allows it or idle buffers of other sizes make room. `garbage`
+    /// has none of that size; what of it is used up is taken out.
+    fn grow(
+        &mut self,
+        owner: ComponentId,
+        order: u32,
+        garbage: &mut Vec<CbufId>,
+    ) -> Result<Option<CbufId>, Error> {
+        let need = pages_of(order)?;
+        let pool = self.pool(owner)?;
+        if pool.held + need > pool.limit {
+            let idle = self.pages(garbage) + self.free_pages_of(owner)?;
+            if pool.held + need > pool.limit + idle {
+                return Ok(None);
+            }
+        }
+        // Each round ends a buffer or ends the loop.
+        loop {
+            let pool = self.pool(owner)?;
+            if pool.held + need <= pool.limit {
+                match self.make_buffer(owner, order) {
+                    Ok(id) => return Ok(Some(id)),
+                    Err(Error::NoMemory) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // No frame, no table or over the limit: idle buffers have all three.
+            if !self.end_one_idle(owner, garbage)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Ends one idle buffer of a pool: garbage, or one in a freelist, or an orphan.
+    fn end_one_idle(
+        &mut self,
+        owner: ComponentId,
+        garbage: &mut Vec<CbufId>,
+    ) -> Result<bool, Error> {
+        while let Some(id) = garbage.pop() {
+            if self.destroy(id).is_ok() {
+                return Ok(true);
+            }
+        }
+        if self.end_one_free(owner)? {
+            return Ok(true);
+        }
+        Ok(self.end_orphans() > 0)
+    }
+
+    fn pages(&self, ids: &[CbufId]) -> u64 {
+        ids.iter()
+            .filter_map(|id| Some(self.buffer(*id).ok()?.pages()))
+            .sum()
+    }
+}

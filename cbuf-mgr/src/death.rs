@@ -1,0 +1,55 @@
+//! A component's death: its references are gone, its counts are kept where the sums need them,
+//! and what it owned ends as soon as others are done with it. Its limit stays reserved, for it
+//! may be started anew.
+
+use crate::machine::Machine;
+use crate::manager::Manager;
+use abi::{ComponentId, Error};
+use libcbuf::meta::CbufId;
+
+impl<M: Machine> Manager<M> {
+    /// The supervisor's `component_died`. What was on its way to the dead is lost: its buffers
+    /// count as garbage once no living component can be meant. Costs a look at every buffer.
+    pub fn component_died(&mut self, component: ComponentId) -> Result<(), Error> {
+        let orphans = self.orphans.len();
+        let pool = self.pools[component.0 as usize % ComponentId::MAX]
+            .as_mut()
+            .filter(|p| p.terms.component == component)
+            .ok_or(Error::NotFound)?;
+        self.orphans
+            .try_reserve(pool.owned.len())
+            .map_err(|_| Error::NoMemory)?;
+        pool.alive = false;
+        self.wakes |= pool.waiting;
+        pool.waiting = 0;
+        for (index, buffer) in self.buffers.iter_mut().enumerate() {
+            let Some(buffer) = buffer else { continue };
+            let held = |h: &crate::pool::Holder<_>| h.component == component;
+            let Some(place) = buffer.holders.iter().position(held) else {
+                continue;
+            };
+            if let Some(record) = pool.control.record(CbufId(index as u32)) {
+                buffer.settled.add(record);
+            }
+            let holder = buffer.holders.remove(place);
+            self.machine.unmap(component, holder.mapping);
+        }
+        for id in pool.owned.drain(..) {
+            if let Some(buffer) = self.buffers[id.0 as usize].as_mut() {
+                buffer.owner = None;
+                buffer.place = self.orphans.len();
+                self.orphans.push(id);
+            }
+        }
+        pool.held = 0;
+        self.free_ids.append(&mut pool.quarantine);
+        pool.control.reset();
+        for id in &self.orphans[orphans..] {
+            self.mark_relinquish(*id);
+        }
+        self.end_orphans();
+        // Others' buffers that were on their way to it may be garbage now.
+        self.wake_all();
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! Making and ending buffers.
+
+use crate::control::{Control, Withdrawn};
+use crate::liveness::{Counts, is_garbage};
+use crate::machine::Machine;
+use crate::manager::Manager;
+use crate::pool::{Buffer, Holder, bit, pages_of};
+use abi::{ComponentId, Error};
+use alloc::vec::Vec;
+use libcbuf::meta::{CbufId, State};
+use libcbuf::primitive::Ordering::SeqCst;
+
+impl<M: Machine> Manager<M> {
+    /// A new buffer in `owner`'s pool, mapped writable there, `FREE`, not handed over yet. The
+    /// caller has checked the pool's limit.
+    pub(crate) fn make_buffer(&mut self, owner: ComponentId, order: u32) -> Result<CbufId, Error> {
+        let pages = pages_of(order)?;
+        let id = self.fresh_id()?;
+        let made = self.fill(owner, id, order);
+        match made {
+            Ok(()) => {
+                let pool = self.pool_mut(owner)?;
+                pool.held += pages;
+                self.pooled += pages;
+                Ok(id)
+            }
+            Err(error) => {
+                self.free_ids.push(id);
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(&mut self, owner: ComponentId, id: CbufId, order: u32) -> Result<(), Error> {
+        let machine = &mut self.machine;
+        let pool = self.pools[owner.0 as usize]
+            .as_mut()
+            .ok_or(Error::Refused)?;
+        let mut holders = Vec::new();
+        holders.try_reserve(2).map_err(|_| Error::NoMemory)?;
+        pool.owned.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        // Every owned buffer may end there, and ending must not fail.
+        let quarantine = pool.owned.len() + 1;
+        pool.quarantine
+            .try_reserve(quarantine)
+            .map_err(|_| Error::NoMemory)?;
+        let record = pool.control.ensure(machine, id)?;
+        let page = self.frames.alloc(order).ok_or(Error::NoMemory)?;
+        let frame = match machine.make_frame(page, order) {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.frames.free(page, order);
+                return Err(error);
+            }
+        };
+        let mapping = match machine.map(owner, &frame, page, order, true) {
+            Ok(mapping) => mapping,
+            Err(error) => {
+                machine.destroy_frame(frame);
+                self.frames.free(page, order);
+                return Err(error);
+            }
+        };
+        Control::introduce(
+            record,
+            id,
+            State::new(machine.place(page), order, State::FREE),
+        );
+        holders.push(Holder {
+            component: owner,
+            mapping,
+        });
+        let place = pool.owned.len();
+        pool.owned.push(id);
+        self.buffers[id.0 as usize] = Some(Buffer {
+            owner: Some(owner),
+            order,
+            page,
+            frame,
+            holders,
+            settled: Counts::default(),
+            place,
+        });
+        Ok(())
+    }
+
+    /// Whether nobody references a buffer and nothing of it is on its way.
+    pub(crate) fn is_garbage(&self, id: CbufId) -> bool {
+        let Ok(buffer) = self.buffer(id) else {
+            return false;
+        };
+        let records = buffer
+            .holders
+            .iter()
+            .filter_map(|h| self.pool(h.component).ok()?.control.record(id));
+        is_garbage(records, buffer.settled, self.clients())
+    }
+
+    /// Ends a buffer that is garbage or in its owner's freelist, unless a component references
+    /// it after all; then that component and the owner keep it. Answers the pages that are free
+    /// now.
+    pub(crate) fn destroy(&mut self, id: CbufId) -> Result<u64, Error> {
+        let buffer = self
+            .buffers
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Error::BadBuffer)?;
+        // Receivers first, from the last: the owner is the first holder, and a buffer without
+        // receivers is only its affair.
+        let mut inconsistent = false;
+        while let Some(holder) = buffer.holders.last() {
+            let pool = self.pools[holder.component.0 as usize].as_ref();
+            if let Some(record) = pool.and_then(|p| p.control.record(id)) {
+                match Control::withdraw(record) {
+                    Withdrawn::InUse => return Err(Error::Busy),
+                    Withdrawn::Inconsistent => {
+                        inconsistent |= buffer.owner == Some(holder.component)
+                    }
+                    Withdrawn::Gone => {}
+                }
+                buffer.settled.add(record);
+            }
+            if let Some(holder) = buffer.holders.pop() {
+                self.machine.unmap(holder.component, holder.mapping);
+            }
+        }
+        let Some(buffer) = self.buffers[id.0 as usize].take() else {
+            return Err(Error::BadBuffer);
+        };
+        self.machine.destroy_frame(buffer.frame);
+        self.frames.free(buffer.page, buffer.order);
+        let pages = 1 << buffer.order;
+        self.pooled -= pages;
+        let list = match buffer.owner {
+            Some(owner) => {
+                let pool = self.pool_mut(owner)?;
+                pool.held -= pages;
+                if inconsistent {
+                    pool.quarantine.push(id);
+                }
+                &mut pool.owned
+            }
+            None => &mut self.orphans,
+        };
+        list.swap_remove(buffer.place);
+        let moved = list.get(buffer.place).copied();
+        if let Some(moved) = moved {
+            self.buffer_mut(moved)?.place = buffer.place;
+        }
+        if !inconsistent {
+            self.free_ids.push(id);
+        }
+        Ok(pages)
+    }
+
+    /// Ids whose stale records the client has discarded may be used again.
+    pub(crate) fn end_quarantine(&mut self, component: ComponentId) -> Result<(), Error> {
+        let pool = self.pools[component.0 as usize]
+            .as_mut()
+            .ok_or(Error::Refused)?;
+        let control = &pool.control;
+        let free_ids = &mut self.free_ids;
+        pool.quarantine.retain(|id| {
+            let waits = control
+                .record(*id)
+                .is_some_and(|r| r.load().has(State::FREE));
+            if !waits {
+                free_ids.push(*id);
+            }
+            waits
+        });
+        Ok(())
+    }
+
+    /// Asks to hear of the last free of a buffer, wherever it happens.
+    pub(crate) fn mark_relinquish(&self, id: CbufId) {
+        let Ok(buffer) = self.buffer(id) else { return };
+        for holder in &buffer.holders {
+            let pool = self.pool(holder.component);
+            if let Some(record) = pool.ok().and_then(|p| p.control.record(id)) {
+                record.state.fetch_or(State::RELINQUISH, SeqCst);
+            }
+        }
+    }
+
+    /// Whether `component` or a peer of it sent the buffer to it.
+    pub(crate) fn was_sent_to(&self, id: CbufId, component: ComponentId) -> Result<bool, Error> {
+        let peers = self.pool(component)?.terms.peers | bit(component);
+        Ok(self.buffer(id)?.holders.iter().any(|h| {
+            let record = self
+                .pool(h.component)
+                .ok()
+                .and_then(|p| p.control.record(id));
+            peers & bit(h.component) != 0
+                && record.is_some_and(|r| r.receivers.load(SeqCst) & bit(component) != 0)
+        }))
+    }
+}

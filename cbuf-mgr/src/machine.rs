@@ -1,0 +1,51 @@
+//! What the manager needs of the machine: frames, mappings, and the pages it shares with each
+//! client. `main` makes it from capability invocations, tests from plain memory.
+
+use abi::{ComponentId, Error};
+use libcbuf::meta::Record;
+use libcbuf::primitive::AtomicU32;
+use libcbuf::ring::Ring;
+
+/// Where the manager finds the memory that it shares with one client.
+#[derive(Clone, Copy, Debug)]
+pub struct ControlMemory {
+    pub root: *const AtomicU32,
+    pub ring: *const Ring,
+    /// Leaf 0; leaf `n` lies `n * LEAF_RECORDS` records further on.
+    pub leaves: *const Record,
+}
+
+/// # Safety
+/// What [`Machine::make_control`] and [`Machine::add_leaf`] make stays valid for the machine's
+/// life, for atomic access by the manager, and is zero at first.
+pub unsafe trait Machine {
+    /// Memory of one buffer.
+    type Frame;
+    /// A frame mapped in a client.
+    type Mapping;
+
+    /// Makes a frame of the run of 2^`order` pages at page number `page`, cleared.
+    fn make_frame(&mut self, page: u64, order: u32) -> Result<Self::Frame, Error>;
+    /// Ends a frame that is mapped nowhere.
+    fn destroy_frame(&mut self, frame: Self::Frame);
+    /// Virtual page number at which every client sees page number `page`; never 0.
+    fn place(&self, page: u64) -> u64;
+    /// Maps a frame at its place in a client.
+    fn map(
+        &mut self,
+        client: ComponentId,
+        frame: &Self::Frame,
+        page: u64,
+        order: u32,
+        writable: bool,
+    ) -> Result<Self::Mapping, Error>;
+    fn unmap(&mut self, client: ComponentId, mapping: Self::Mapping);
+
+    /// Makes and maps a client's root (read-only there) and ring; once a client.
+    fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error>;
+    /// Makes and maps leaf number `leaf` of a client; leaves are added in order.
+    fn add_leaf(&mut self, client: ComponentId, leaf: usize) -> Result<(), Error>;
+
+    /// Time-stamp.
+    fn ticks(&self) -> u64;
+}

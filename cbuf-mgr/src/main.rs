@@ -1,0 +1,222 @@
+//! The CBUF manager component: it has no thread, its clients' threads run through it. All of its
+//! state is behind one lock, which is never held while a thread blocks.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod slots;
+mod system;
+mod tables;
+
+use crate::slots::{Ram, Resources};
+use crate::system::System;
+use abi::layout::PAGE;
+use abi::start::StartInfo;
+use abi::{ComponentId, Error, ThreadId};
+use alloc::vec::Vec;
+use cbuf_mgr::frames::Frames;
+use cbuf_mgr::pool::Terms;
+use cbuf_mgr::{Manager, Step};
+use core::time::Duration;
+use libcbuf::CbufId;
+use rt::sync::Mutex;
+
+rt::component! {
+    start: start,
+    serve: { stubs::cbuf::INTERFACE => cbuf, stubs::cbuf_policy::INTERFACE => policy }
+}
+
+static MANAGER: Mutex<Option<Manager<System>>> = Mutex::new(None);
+
+/// A thread that waits for memory looks again after this long: what it waits for may have come
+/// without a call of ours, into the ring while another thread of its component emptied it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Flag in a `client:` grant's base: the client may ask for physical addresses.
+const DMA: u64 = 1 << 16;
+
+fn start(_info: &'static StartInfo) -> Result<(), Error> {
+    let manager = set_up().inspect_err(|error| match error {
+        Error::NoMemory => rt::println!("memory is short: the pools need more than there is"),
+        _ => rt::println!("cannot start: {error}"),
+    })?;
+    let memory = manager.memory();
+    rt::println!(
+        "{} pages for buffers, {} of them not in a pool yet",
+        memory.total,
+        memory.free
+    );
+    *MANAGER.lock() = Some(manager);
+    Ok(())
+}
+
+fn set_up() -> Result<Manager<System>, Error> {
+    let grants = rt::info::grants();
+    let named = |prefix: &'static str| {
+        grants
+            .iter()
+            .filter_map(move |g| Some((g.name.as_str().strip_prefix(prefix)?, g)))
+    };
+    let mut ram = Vec::new();
+    for (_, grant) in named("ram") {
+        let first = grant.base.div_ceil(PAGE as u64);
+        // Offsets in a retype count from the capability's base, which is a page's.
+        if grant.base % PAGE as u64 == 0 && grant.bytes >= PAGE as u64 {
+            let pages = grant.bytes / PAGE as u64;
+            Resources::remember(
+                &mut ram,
+                Ram {
+                    cap: grant.cap,
+                    first,
+                    pages,
+                },
+            )?;
+        }
+    }
+    let clients = named("client:").count() as u64;
+    let (reserve, frames) = divide(&ram, clients)?;
+    let own = rt::grant("own-pdpt").ok_or(Error::NotFound)?.cap;
+    let mut system = System::new(own, ram, reserve)?;
+    for (_, grant) in named("client:") {
+        system.set_client(ComponentId(grant.base as u16), grant.cap)?;
+    }
+    let mut manager = Manager::new(system, frames)?;
+    for (name, grant) in named("client:") {
+        let peers = named("peers:").find(|(other, _)| *other == name);
+        manager.add_client(Terms {
+            component: ComponentId(grant.base as u16),
+            pages: grant.bytes & 0xffff_ffff,
+            max_pages: grant.bytes >> 32,
+            dma: grant.base & DMA != 0,
+            peers: peers.map_or(0, |(_, grant)| grant.bytes),
+        })?;
+    }
+    Ok(manager)
+}
+
+/// Sets pages aside for the manager's own objects; answers them and the rest. A client takes
+/// about a dozen for its control area and first tables; tables, leaves and CNodes for the
+/// buffers themselves come to less than a sixteenth of the buffers.
+fn divide(ram: &[Ram], clients: u64) -> Result<(Frames, Frames), Error> {
+    let all: u64 = ram.iter().map(|r| r.pages).sum();
+    let mut wanted = all / 16 + 24 * clients + 64;
+    if wanted >= all {
+        return Err(Error::NoMemory);
+    }
+    let first = ram.iter().map(|r| r.first).min().unwrap_or(0);
+    let end = ram.iter().map(|r| r.first + r.pages).max().unwrap_or(0);
+    let mut reserve = Frames::new(first, end)?;
+    let mut rest = Frames::new(first, end)?;
+    for piece in ram {
+        let taken = wanted.min(piece.pages);
+        reserve.add(piece.first, taken);
+        rest.add(piece.first + taken, piece.pages - taken);
+        wanted -= taken;
+    }
+    Ok((reserve, rest))
+}
+
+/// Does something under the lock, then wakes whom it concerns.
+fn with<R>(action: impl FnOnce(&mut Manager<System>) -> Result<R, Error>) -> Result<R, Error> {
+    let (result, mut wakes) = {
+        let mut guard = MANAGER.lock();
+        let manager = guard.as_mut().ok_or(Error::BadState)?;
+        let result = action(manager);
+        (result, manager.take_wakes())
+    };
+    while wakes != 0 {
+        // A thread that is gone needs no waking.
+        let _ = rt::sched::wake(ThreadId(wakes.trailing_zeros() as u16));
+        wakes &= wakes - 1;
+    }
+    result
+}
+
+fn cbuf(call: rt::Call) -> rt::Reply {
+    stubs::cbuf::serve(&Clients, call)
+}
+
+fn policy(call: rt::Call) -> rt::Reply {
+    stubs::cbuf_policy::serve(&Policy, call)
+}
+
+struct Clients;
+
+impl stubs::cbuf::Server for Clients {
+    fn collect(&self, caller: ComponentId, order: u32, wait: bool) -> Result<u32, Error> {
+        let thread = rt::thread_id();
+        // Each round after the first follows a wake-up.
+        loop {
+            if let Step::Ready(count) = with(|m| m.collect(caller, thread, order, wait))? {
+                return Ok(count);
+            }
+            let start = rt::time::now();
+            let woken = rt::sched::block(rt::time::after(LOOK_AGAIN));
+            let ticks = rt::time::now().saturating_sub(start);
+            with(|m| {
+                m.unblocked(caller, thread, ticks);
+                Ok(())
+            })?;
+            if !woken? {
+                return Ok(0);
+            }
+        }
+    }
+
+    fn map(&self, caller: ComponentId, id: u32) -> Result<(), Error> {
+        with(|m| m.map(caller, CbufId(id)))
+    }
+
+    fn relinquish(&self, caller: ComponentId, id: u32) -> Result<(), Error> {
+        with(|m| m.relinquish(caller, CbufId(id)))
+    }
+
+    fn physical(&self, caller: ComponentId, id: u32) -> Result<u64, Error> {
+        with(|m| m.physical(caller, CbufId(id)))
+    }
+
+    fn memory(&self, _caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
+        let memory = with(|m| Ok(m.memory()))?;
+        Ok((memory.free, memory.total, memory.live, memory.pooled))
+    }
+}
+
+struct Policy;
+
+/// A component's number in a word of a policy's.
+fn component(number: u32) -> Result<ComponentId, Error> {
+    u16::try_from(number)
+        .map(ComponentId)
+        .map_err(|_| Error::NotFound)
+}
+
+impl stubs::cbuf_policy::Server for Policy {
+    fn clients(&self, _caller: ComponentId) -> Result<u64, Error> {
+        with(|m| Ok(m.clients()))
+    }
+
+    fn usage(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
+        let usage = with(|m| m.usage(component(number)?))?;
+        Ok((usage.limit, usage.held, usage.calls, usage.blocked))
+    }
+
+    fn timing(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
+        let timing = with(|m| m.timing(component(number)?))?;
+        Ok((
+            timing.blocked_ticks,
+            timing.collecting_ticks,
+            timing.collections,
+            timing.collected,
+        ))
+    }
+
+    fn set_pool(&self, _caller: ComponentId, number: u32, pages: u64) -> Result<(), Error> {
+        with(|m| m.set_pool(component(number)?, pages))
+    }
+
+    fn component_died(&self, _caller: ComponentId, number: u32) -> Result<(), Error> {
+        with(|m| m.component_died(component(number)?))
+    }
+}

@@ -1,0 +1,213 @@
+//! The manager's state, and how clients are found in it.
+
+use crate::account::{Memory, Timing, Usage};
+use crate::control::Control;
+use crate::frames::Frames;
+use crate::machine::Machine;
+use crate::pool::{Buffer, Pool, Terms, bit, push};
+use abi::layout::MAX_CBUFS;
+use abi::{ComponentId, Error};
+use alloc::vec::Vec;
+use libcbuf::meta::{CbufId, State};
+
+pub struct Manager<M: Machine> {
+    pub(crate) machine: M,
+    pub(crate) frames: Frames,
+    /// Indexed by component id.
+    pub(crate) pools: Vec<Option<Pool>>,
+    /// Indexed by buffer id; 0 stays empty.
+    pub(crate) buffers: Vec<Option<Buffer<M::Frame, M::Mapping>>>,
+    /// Ids that were used and may be used again.
+    pub(crate) free_ids: Vec<CbufId>,
+    /// Buffers whose owner died.
+    pub(crate) orphans: Vec<CbufId>,
+    /// Sum of the pools' limits.
+    pub(crate) reserved: u64,
+    /// Sum of the pools' and the orphans' pages.
+    pub(crate) pooled: u64,
+    /// Lists of garbage are made here; empty between calls.
+    pub(crate) scratch: Vec<CbufId>,
+    /// Threads to wake, as a bit set; taken by [`Manager::take_wakes`].
+    pub(crate) wakes: u64,
+}
+
+impl<M: Machine> Manager<M> {
+    /// No pools yet. [`Error::NoMemory`]: the manager's own heap is too small.
+    pub fn new(machine: M, frames: Frames) -> Result<Self, Error> {
+        let mut pools = Vec::new();
+        pools
+            .try_reserve_exact(ComponentId::MAX)
+            .map_err(|_| Error::NoMemory)?;
+        pools.resize_with(ComponentId::MAX, || None);
+        Ok(Self {
+            machine,
+            frames,
+            pools,
+            buffers: Vec::new(),
+            free_ids: Vec::new(),
+            orphans: Vec::new(),
+            reserved: 0,
+            pooled: 0,
+            scratch: Vec::new(),
+            wakes: 0,
+        })
+    }
+
+    /// Makes a pool. Before any call of the client. [`Error::NoMemory`]: the pools at start
+    /// exceed the machine's memory.
+    pub fn add_client(&mut self, terms: Terms) -> Result<(), Error> {
+        let place = self
+            .pools
+            .get_mut(terms.component.0 as usize)
+            .ok_or(Error::BadArgument)?;
+        if place.is_some() {
+            return Err(Error::Busy);
+        }
+        if self.reserved.saturating_add(terms.pages) > self.frames.total_pages() {
+            return Err(Error::NoMemory);
+        }
+        *place = Some(Pool {
+            control: Control::new(&mut self.machine, terms.component)?,
+            limit: terms.pages,
+            held: 0,
+            owned: Vec::new(),
+            quarantine: Vec::new(),
+            alive: true,
+            waiting: 0,
+            timing: Timing::default(),
+            terms,
+        });
+        self.reserved += terms.pages;
+        Ok(())
+    }
+
+    pub(crate) fn pool(&self, component: ComponentId) -> Result<&Pool, Error> {
+        self.pools
+            .get(component.0 as usize)
+            .and_then(Option::as_ref)
+            .ok_or(Error::Refused)
+    }
+
+    pub(crate) fn pool_mut(&mut self, component: ComponentId) -> Result<&mut Pool, Error> {
+        self.pools
+            .get_mut(component.0 as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Error::Refused)
+    }
+
+    /// The caller's pool. A component that was dead and calls was started anew.
+    pub(crate) fn enter(&mut self, caller: ComponentId) -> Result<&mut Pool, Error> {
+        let pool = self.pool_mut(caller)?;
+        pool.alive = true;
+        Ok(pool)
+    }
+
+    pub(crate) fn buffer(&self, id: CbufId) -> Result<&Buffer<M::Frame, M::Mapping>, Error> {
+        self.buffers
+            .get(id.0 as usize)
+            .and_then(Option::as_ref)
+            .ok_or(Error::BadBuffer)
+    }
+
+    pub(crate) fn buffer_mut(
+        &mut self,
+        id: CbufId,
+    ) -> Result<&mut Buffer<M::Frame, M::Mapping>, Error> {
+        self.buffers
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Error::BadBuffer)
+    }
+
+    /// An id that no buffer has and no freelist contains.
+    pub(crate) fn fresh_id(&mut self) -> Result<CbufId, Error> {
+        if let Some(id) = self.free_ids.pop() {
+            return Ok(id);
+        }
+        if self.buffers.is_empty() {
+            push(&mut self.buffers, None)?;
+        }
+        if self.buffers.len() >= MAX_CBUFS {
+            return Err(Error::NoMemory);
+        }
+        // Room for giving every id back is made while it can still fail.
+        let ids = self.buffers.len() + 1 - self.free_ids.len();
+        self.free_ids
+            .try_reserve(ids)
+            .map_err(|_| Error::NoMemory)?;
+        push(&mut self.buffers, None)?;
+        Ok(CbufId(self.buffers.len() as u32 - 1))
+    }
+
+    /// Components with a pool that are alive, as a bit set.
+    pub fn clients(&self) -> u64 {
+        self.pools
+            .iter()
+            .flatten()
+            .filter(|p| p.alive)
+            .fold(0, |set, p| set | bit(p.terms.component))
+    }
+
+    pub fn usage(&self, component: ComponentId) -> Result<Usage, Error> {
+        let pool = self.pool(component).map_err(|_| Error::NotFound)?;
+        Ok(Usage {
+            limit: pool.limit,
+            held: pool.held,
+            calls: pool.timing.calls,
+            blocked: pool.waiting.count_ones() as u64,
+        })
+    }
+
+    pub fn timing(&self, component: ComponentId) -> Result<Timing, Error> {
+        Ok(self.pool(component).map_err(|_| Error::NotFound)?.timing)
+    }
+
+    /// Costs a look at every buffer: for people, not for policies.
+    pub fn memory(&self) -> Memory {
+        let total = self.frames.total_pages();
+        let live = (0..self.buffers.len() as u32)
+            .map(CbufId)
+            .filter(|id| !self.is_free(*id) && !self.is_garbage(*id))
+            .filter_map(|id| Some(self.buffer(id).ok()?.pages()))
+            .sum();
+        Memory {
+            free: total.saturating_sub(self.reserved),
+            total,
+            live,
+            pooled: self.pooled,
+        }
+    }
+
+    /// Whether a buffer was handed over to its owner and not allocated since, as the owner says.
+    pub(crate) fn is_free(&self, id: CbufId) -> bool {
+        let state = || {
+            let owner = self.buffer(id).ok()?.owner?;
+            Some(self.pool(owner).ok()?.control.record(id)?.load())
+        };
+        state().is_some_and(|s| s.has(State::FREE) && s.references() == 0)
+    }
+
+    /// Threads that should look again, once.
+    pub fn take_wakes(&mut self) -> u64 {
+        core::mem::take(&mut self.wakes)
+    }
+
+    pub(crate) fn wake(&mut self, component: ComponentId) {
+        if let Ok(pool) = self.pool(component) {
+            self.wakes |= pool.waiting;
+        }
+    }
+
+    pub(crate) fn wake_all(&mut self) {
+        let all = self.pools.iter().flatten();
+        self.wakes |= all.fold(0, |set, p| set | p.waiting);
+    }
+
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    pub fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+}

@@ -1,0 +1,103 @@
+//! Buffers in components that did not allocate them. A receiver gets a buffer mapped read-only
+//! when a component that has it says it sent it there, and is a peer of the receiver in the
+//! image's graph; it keeps the mapping until the buffer ends. Source: CBUFs, sections 2.2, 3.6.
+
+use crate::control::Control;
+use crate::machine::Machine;
+use crate::manager::Manager;
+use crate::pool::Holder;
+use abi::layout::PAGE;
+use abi::{ComponentId, Error};
+use libcbuf::meta::{CbufId, State};
+use libcbuf::primitive::Ordering::SeqCst;
+
+impl<M: Machine> Manager<M> {
+    /// A client's `map`. [`Error::BadBuffer`]: no such buffer, or not sent to the caller.
+    pub fn map(&mut self, caller: ComponentId, id: CbufId) -> Result<(), Error> {
+        self.enter(caller)?;
+        let buffer = self.buffer(id)?;
+        if buffer.held_by(caller) {
+            // It has the mapping; that it asks means that it damaged its record, or that
+            // another of its threads was faster. Only what is empty is written.
+            let state = self.received_state(id)?;
+            let pool = self.pool(caller)?;
+            let record = pool.control.record(id).ok_or(Error::BadBuffer)?;
+            let _ = record.exchange(State::EMPTY, state);
+            return Ok(());
+        }
+        if !self.was_sent_to(id, caller)? {
+            return Err(Error::BadBuffer);
+        }
+        let state = self.received_state(id)?;
+        let (machine, buffers) = (&mut self.machine, &mut self.buffers);
+        let pool = self.pools[caller.0 as usize]
+            .as_mut()
+            .ok_or(Error::Refused)?;
+        let buffer = buffers[id.0 as usize].as_mut().ok_or(Error::BadBuffer)?;
+        let record = pool.control.ensure(machine, id)?;
+        let holders = &mut buffer.holders;
+        holders.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        let mapping = machine.map(caller, &buffer.frame, buffer.page, buffer.order, false)?;
+        holders.push(Holder {
+            component: caller,
+            mapping,
+        });
+        Control::introduce(record, id, state);
+        Ok(())
+    }
+
+    /// What a receiver's record states. It tells us of its last free where the owner would hear
+    /// of it: while it waits, holds too much, or is dead.
+    fn received_state(&self, id: CbufId) -> Result<State, Error> {
+        let buffer = self.buffer(id)?;
+        let wanted = match buffer.owner {
+            Some(owner) => {
+                let pool = self.pool(owner)?;
+                pool.waiting != 0 || pool.held > pool.limit
+            }
+            None => true,
+        };
+        let flags = if wanted { State::RELINQUISH } else { 0 };
+        let place = self.machine.place(buffer.page);
+        Ok(State::new(place, buffer.order, flags))
+    }
+
+    /// A client's `relinquish`: it dropped its last reference to a buffer that we asked for.
+    pub fn relinquish(&mut self, caller: ComponentId, id: CbufId) -> Result<(), Error> {
+        self.enter(caller)?;
+        let buffer = self.buffer(id)?;
+        if !buffer.held_by(caller) {
+            return Err(Error::BadBuffer);
+        }
+        let owner = buffer.owner;
+        if let Some(record) = self.pool(caller)?.control.record(id) {
+            record.state.fetch_and(!State::RELINQUISH, SeqCst);
+        }
+        let excess = match owner {
+            Some(owner) => {
+                let pool = self.pool(owner)?;
+                pool.held > pool.limit
+            }
+            None => true,
+        };
+        if excess && self.is_garbage(id) && self.destroy(id).is_ok() {
+            self.wake_all();
+        } else if let Some(owner) = owner {
+            self.wake(owner);
+        }
+        Ok(())
+    }
+
+    /// Physical address of a buffer. [`Error::NoRight`]: the caller has no right to `dma`;
+    /// [`Error::BadBuffer`]: not mapped in the caller.
+    pub fn physical(&self, caller: ComponentId, id: CbufId) -> Result<u64, Error> {
+        if !self.pool(caller)?.terms.dma {
+            return Err(Error::NoRight);
+        }
+        let buffer = self.buffer(id)?;
+        if !buffer.held_by(caller) {
+            return Err(Error::BadBuffer);
+        }
+        Ok(buffer.page * PAGE as u64)
+    }
+}

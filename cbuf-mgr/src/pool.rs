@@ -1,0 +1,91 @@
+//! What the manager knows of each buffer and each client. These tables are the truth; what the
+//! clients' records say is only ever compared with them.
+
+use crate::account::Timing;
+use crate::control::Control;
+use crate::liveness::Counts;
+use abi::{ComponentId, Error};
+use alloc::vec::Vec;
+use libcbuf::meta::{CbufId, ORDERS};
+
+/// A component that has a buffer mapped.
+pub struct Holder<T> {
+    pub component: ComponentId,
+    pub mapping: T,
+}
+
+pub struct Buffer<F, T> {
+    /// `None` after the owner died: destroyed as soon as it is garbage.
+    pub owner: Option<ComponentId>,
+    pub order: u32,
+    /// Number of its first page.
+    pub page: u64,
+    pub frame: F,
+    /// Owner first, while it has one.
+    pub holders: Vec<Holder<T>>,
+    /// Counts of former holders.
+    pub settled: Counts,
+    /// Its place in its owner's list (or the orphans').
+    pub place: usize,
+}
+
+impl<F, T> Buffer<F, T> {
+    pub fn pages(&self) -> u64 {
+        1 << self.order
+    }
+    pub fn held_by(&self, component: ComponentId) -> bool {
+        self.holders.iter().any(|h| h.component == component)
+    }
+}
+
+/// What the image description grants a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub component: ComponentId,
+    /// Pages at start.
+    pub pages: u64,
+    /// Most pages that a policy may give it.
+    pub max_pages: u64,
+    /// May ask for physical addresses.
+    pub dma: bool,
+    /// Components that it shares an edge with, as a bit set.
+    pub peers: u64,
+}
+
+/// A client and its pool.
+pub struct Pool {
+    pub terms: Terms,
+    pub control: Control,
+    /// Pages it may hold.
+    pub limit: u64,
+    /// Pages it holds: buffers that it owns, whatever their state.
+    pub held: u64,
+    /// The buffers it owns.
+    pub owned: Vec<CbufId>,
+    /// Ids of destroyed buffers that its freelists still contain.
+    pub quarantine: Vec<CbufId>,
+    pub alive: bool,
+    /// Threads that wait for memory here, as a bit set.
+    pub waiting: u64,
+    pub timing: Timing,
+}
+
+pub const fn bit(component: ComponentId) -> u64 {
+    1 << (component.0 as u32 % 64)
+}
+
+/// Appends, without the panic of an allocation that fails.
+pub fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), Error> {
+    list.try_reserve(1).map_err(|_| Error::NoMemory)?;
+    list.push(item);
+    Ok(())
+}
+
+/// 2^`order`, for an order from outside.
+pub fn pages_of(order: u32) -> Result<u64, Error> {
+    if order < ORDERS as u32 {
+        Ok(1 << order)
+    } else {
+        Err(Error::BadSize)
+    }
+}

@@ -1,0 +1,106 @@
+//! Setting a pool's limit, and taking back what exceeds it: garbage at once, what lies in the
+//! client's freelists behind the `inconsistent` flag, live buffers when their last reference
+//! goes (`relinquish`). Source: CBUFs, section 3.4.
+
+use crate::machine::Machine;
+use crate::manager::Manager;
+use abi::{ComponentId, Error};
+use libcbuf::meta::CbufId;
+
+impl<M: Machine> Manager<M> {
+    /// A policy's `set_pool`; more than the description's maximum counts as the maximum.
+    /// [`Error::NoMemory`]: more than is free; nothing changes.
+    pub fn set_pool(&mut self, component: ComponentId, pages: u64) -> Result<(), Error> {
+        let free = self.frames.total_pages().saturating_sub(self.reserved);
+        let pool = self.pool_mut(component).map_err(|_| Error::NotFound)?;
+        let pages = pages.min(pool.terms.max_pages);
+        let old = pool.limit;
+        if pages > old.saturating_add(free) {
+            return Err(Error::NoMemory);
+        }
+        pool.limit = pages;
+        self.reserved = self.reserved - old + pages;
+        if pages > old {
+            self.wake(component);
+        }
+        self.shrink(component)
+    }
+
+    /// Takes back what a pool holds over its limit, as far as that is possible now.
+    fn shrink(&mut self, component: ComponentId) -> Result<(), Error> {
+        let pool = self.pool(component)?;
+        if pool.held <= pool.limit {
+            return Ok(());
+        }
+        self.end_quarantine(component)?;
+        let mut garbage = core::mem::take(&mut self.scratch);
+        let swept = self.sweep(component, &mut garbage);
+        let ended = swept.and_then(|()| self.take_excess(component, &mut garbage));
+        garbage.clear();
+        self.scratch = garbage;
+        ended?;
+        let mut freed = false;
+        while self.pool(component)?.held > self.pool(component)?.limit {
+            if !self.end_one_free(component)? {
+                break;
+            }
+            freed = true;
+        }
+        if freed {
+            self.wake_all();
+        }
+        let pool = self.pool(component)?;
+        if pool.held > pool.limit {
+            for id in &pool.owned {
+                self.mark_relinquish(*id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ids that wait until the client discards their records. An honest client's freelists hold
+    /// no more stale records than this, for it discards those of a size before it asks for more
+    /// of it; one that never discards gets nothing taken from its freelists any more.
+    fn quarantine_full(&self, component: ComponentId) -> Result<bool, Error> {
+        let pool = self.pool(component)?;
+        Ok(pool.quarantine.len() as u64 >= 2 * pool.terms.max_pages)
+    }
+
+    /// Pages in a client's freelists, as far as they can be taken back.
+    pub(crate) fn free_pages_of(&self, component: ComponentId) -> Result<u64, Error> {
+        if self.quarantine_full(component)? {
+            return Ok(0);
+        }
+        let owned = &self.pool(component)?.owned;
+        let free = owned.iter().filter(|id| self.is_free(**id));
+        Ok(free
+            .filter_map(|id| Some(self.buffer(*id).ok()?.pages()))
+            .sum())
+    }
+
+    /// Ends one buffer that lies in its owner's freelists (or in the ring).
+    pub(crate) fn end_one_free(&mut self, component: ComponentId) -> Result<bool, Error> {
+        if self.quarantine_full(component)? {
+            return Ok(false);
+        }
+        // From the end: ending a buffer moves the last one into its place, so what was looked at
+        // stays behind. A client that changes its mind about a buffer meanwhile keeps it.
+        for place in (0..self.pool(component)?.owned.len()).rev() {
+            let id = self.pool(component)?.owned[place];
+            if self.is_free(id) && self.destroy(id).is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ends the buffers of dead owners that are garbage by now; answers how many.
+    pub(crate) fn end_orphans(&mut self) -> usize {
+        let mut ended = 0;
+        for place in (0..self.orphans.len()).rev() {
+            let id: CbufId = self.orphans[place];
+            ended += usize::from(self.is_garbage(id) && self.destroy(id).is_ok());
+        }
+        ended
+    }
+}
