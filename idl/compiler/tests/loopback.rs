@@ -1,16 +1,20 @@
 //! The generated code at work: the modules beside `inputs/ok/{scalars,cbufs,batches}.idl` run
 //! against the real `libcbuf` and the real `wire` module, over a runtime that is played here:
 //! this crate is their `rt`, with two components in one process and a manager that counts.
+//! (The formatter leaves the three files as the compiler wrote them.)
 
 extern crate self as rt;
 
 #[path = "inputs/ok/batches.rs"]
+#[rustfmt::skip]
 mod batches;
 #[path = "inputs/ok/cbufs.rs"]
+#[rustfmt::skip]
 mod cbufs;
 #[path = "loopback/machine.rs"]
 mod machine;
 #[path = "inputs/ok/scalars.rs"]
+#[rustfmt::skip]
 mod scalars;
 #[path = "../../stubs/src/wire.rs"]
 mod wire;

@@ -30,7 +30,12 @@ pub struct Job {
 impl Record<'static> for Job {
     const WIRE: usize = 56;
 
-    fn encode(self, _client: &'static libcbuf::Client, to: ComponentId, record: &mut [u8]) {
+    fn encode(
+        self,
+        _client: &'static libcbuf::Client,
+        to: ComponentId,
+        record: &mut [u8],
+    ) {
         wire::put_u64(record, 0, self.token);
         wire::put_u8(record, 8, self.small);
         wire::put_cbuf(record, 12, self.data, to);
@@ -64,7 +69,12 @@ pub struct Done {
 impl Record<'static> for Done {
     const WIRE: usize = 16;
 
-    fn encode(self, _client: &'static libcbuf::Client, _to: ComponentId, record: &mut [u8]) {
+    fn encode(
+        self,
+        _client: &'static libcbuf::Client,
+        _to: ComponentId,
+        record: &mut [u8],
+    ) {
         wire::put_u64(record, 0, self.token);
         wire::put_u16(record, 8, self.status);
     }
@@ -108,7 +118,11 @@ impl Client {
         jobs: Batch<'static, Job>,
         deadline: u64,
     ) -> Result<(Incoming<'static, Done>, u32), Error> {
-        let reply = rt::invoke(self.entry, method::RUN, [jobs.into_wire(), deadline, 0, 0])?;
+        let reply = rt::invoke(
+            self.entry,
+            method::RUN,
+            [jobs.into_wire(), deadline, 0, 0],
+        )?;
         let done = wire::incoming(reply[0]);
         Ok((done?, wire::u32(reply[1])?))
     }

@@ -112,12 +112,13 @@ pub fn serve(server: &impl Server, call: rt::Call) -> rt::Reply {
         }
         method::MIXED => {
             let data = wire::receive(call.args[1], call.args[2]);
-            let (count, data) = server.mixed(
-                call.caller,
-                wire::u32(call.args[0])?,
-                data?,
-                wire::bool(call.args[3])?,
-            )?;
+            let (count, data) = server
+                .mixed(
+                    call.caller,
+                    wire::u32(call.args[0])?,
+                    data?,
+                    wire::bool(call.args[3])?,
+                )?;
             let data = wire::send(&data, call.caller);
             Ok([count, data[0], data[1], 0])
         }

@@ -43,7 +43,13 @@ impl Client {
     }
 
     /// Answers `(a, b, c, d)`.
-    pub fn bytes(&self, a: u8, b: u16, c: u32, d: bool) -> Result<(u8, u16, u32, bool), Error> {
+    pub fn bytes(
+        &self,
+        a: u8,
+        b: u16,
+        c: u32,
+        d: bool,
+    ) -> Result<(u8, u16, u32, bool), Error> {
         let reply = rt::invoke(
             self.entry,
             method::BYTES,
@@ -96,17 +102,19 @@ pub trait Server {
 pub fn serve(server: &impl Server, call: rt::Call) -> rt::Reply {
     match call.method {
         method::BYTES => {
-            let (a, b, c, d) = server.bytes(
-                call.caller,
-                wire::u8(call.args[0])?,
-                wire::u16(call.args[1])?,
-                wire::u32(call.args[2])?,
-                wire::bool(call.args[3])?,
-            )?;
+            let (a, b, c, d) = server
+                .bytes(
+                    call.caller,
+                    wire::u8(call.args[0])?,
+                    wire::u16(call.args[1])?,
+                    wire::u32(call.args[2])?,
+                    wire::bool(call.args[3])?,
+                )?;
             Ok([u64::from(a), u64::from(b), u64::from(c), u64::from(d)])
         }
         method::WORDS => {
-            let (a, b) = server.words(call.caller, call.args[0], call.args[1].cast_signed())?;
+            let (a, b) = server
+                .words(call.caller, call.args[0], call.args[1].cast_signed())?;
             Ok([a, b.cast_unsigned(), 0, 0])
         }
         method::ONE => {
