@@ -153,6 +153,13 @@ impl Slot {
         extra: Cell::new(0),
     };
 
+    /// Where the kernel's invocation path, which is not Rust, finds type, deleting mark, base and
+    /// an Entry's badge.
+    pub const TYPE_OFFSET: usize = core::mem::offset_of!(Slot, ty);
+    pub const DELETING_OFFSET: usize = core::mem::offset_of!(Slot, deleting);
+    pub const BASE_OFFSET: usize = core::mem::offset_of!(Slot, base);
+    pub const BADGE_OFFSET: usize = core::mem::offset_of!(Slot, data) + size_of::<u64>();
+
     /// The type of the capability that may be used here: `Null` for an empty slot and for one
     /// that is being deleted.
     #[inline(always)]

@@ -1,0 +1,241 @@
+//! The system-call instruction. Invoking an Entry and returning from one stay in this file:
+//! lookup, frame, address space, and back to user mode, with no call, no loop, no allocation and
+//! no memory touched but the caller's two slots, two components and one frame. All else goes to
+//! [`crate::invoke::general`].
+
+use super::gdt::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
+use super::regs::Regs;
+use crate::cpu::Cpu;
+use crate::memory::DIRECT_MAP;
+use crate::object::component::{Component, Life};
+use crate::object::thread::Frame;
+use crate::platform::Machine;
+use abi::{CPtr, CapType, Error};
+use cap::{Caps, Slot};
+use core::arch::global_asm;
+use core::mem::offset_of;
+use x86_64::registers::model_specific::Msr;
+
+const STAR: u32 = 0xc000_0081;
+const LSTAR: u32 = 0xc000_0082;
+const FMASK: u32 = 0xc000_0084;
+/// Trap, interrupts, direction, privilege level, nested task, alignment check.
+const CLEARED_FLAGS: u64 = 0x4_7700;
+
+const MACHINE: usize = offset_of!(Cpu, capabilities) + offset_of!(Caps<Machine>, platform);
+// One comparison of two bytes finds a slot of a type that is not being deleted.
+const _: () = assert!(Slot::DELETING_OFFSET == Slot::TYPE_OFFSET + 1);
+
+// Registers on entry: abi's table. rcx is the caller's program counter, r11 its flags. Free for
+// use before the invocation is certain: rcx and r11 (kept in the core), rsp (likewise).
+global_asm!(
+    r#"
+.text
+.balign 64
+syscall_entry:
+    swapgs
+    mov gs:[{user_rsp}], rsp
+    mov gs:[{user_rip}], rcx
+    cmp r10d, -1
+    je 5f
+
+    mov gs:[{user_flags}], r11
+    mov r11, gs:[{component}]
+    mov ecx, r10d
+    shr ecx, 8
+    cmp rcx, [r11 + {cspace_slots}]
+    jae 8f
+    shl rcx, {slot_shift}
+    add rcx, [r11 + {cspace}]
+    cmp word ptr [rcx + {slot_type}], {l2cnode}
+    jne 8f
+    mov rcx, [rcx + {slot_base}]
+    movabs rsp, {direct_map}
+    add rcx, rsp
+    movzx esp, r10b
+    shl esp, {slot_shift}
+    add rcx, rsp
+    cmp word ptr [rcx + {slot_type}], {entry_type}
+    jne 8f
+
+    // An Entry it is: r10 and r9 are free now.
+    movabs rsp, {direct_map}
+    add rsp, [rcx + {slot_base}]
+    cmp dword ptr [rsp + {life}], {alive}
+    jne 6f
+    mov r10, rsp
+    mov rsp, gs:[{frame_top}]
+    cmp rsp, gs:[{frame_end}]
+    je 7f
+    mov r9, [rcx + {slot_badge}]
+    mov [rsp + {frame_component}], r11
+    mov rcx, gs:[{user_rip}]
+    mov [rsp + {frame_rip}], rcx
+    mov rcx, gs:[{user_rsp}]
+    mov [rsp + {frame_rsp}], rcx
+    add rsp, {frame_bytes}
+    mov gs:[{frame_top}], rsp
+    mov gs:[{component}], r10
+    inc qword ptr gs:[{invocations}]
+    mov rcx, [r10 + {space}]
+    cmp rcx, [r11 + {space}]
+    je 2f
+    mov cr3, rcx
+    inc qword ptr gs:[{space_switches}]
+2:  mov rcx, [r10 + {entry}]
+    mov r11, [r10 + {flags}]
+    mov r10, gs:[{thread_id}]
+    xor esp, esp
+    swapgs
+    sysretq
+
+    // Return: to the topmost frame, unless it is the last, dead, or a fault's.
+5:  mov r11, gs:[{frame_top}]
+    cmp r11, gs:[{frame_base}]
+    je 9f
+    mov rcx, [r11 - {frame_bytes} + {frame_rip}]
+    mov rsp, rcx
+    shr rsp, 47
+    jne 9f
+    mov r10, [r11 - {frame_bytes} + {frame_component}]
+    cmp dword ptr [r10 + {life}], {alive}
+    jne 9f
+    mov rsp, [r11 - {frame_bytes} + {frame_rsp}]
+    sub r11, {frame_bytes}
+    mov gs:[{frame_top}], r11
+    mov r9, gs:[{component}]
+    mov gs:[{component}], r10
+    mov r11, [r10 + {space}]
+    cmp r11, [r9 + {space}]
+    je 3f
+    mov cr3, r11
+    inc qword ptr gs:[{space_switches}]
+3:  mov r11, [r10 + {flags}]
+    xor r10d, r10d
+    xor r9d, r9d
+    swapgs
+    sysretq
+
+    // Refused: the error goes to the caller, through the checks of the general path's end.
+6:  mov r9d, {dead}
+    jmp 10f
+7:  mov r9d, {too_deep}
+10: mov r10d, {refused}
+    jmp 8f
+
+9:  mov r10d, -1
+8:  mov rsp, gs:[{kernel_stack}]
+    push {user_data}
+    push gs:[{user_rsp}]
+    push gs:[{user_flags}]
+    push {user_code}
+    push gs:[{user_rip}]
+    push 0
+    push 0
+    push rax
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+    mov rdi, rsp
+    call {general}
+    mov rdi, rsp
+
+// Continues user code after a system call: registers as at rdi, rcx and r11 lost.
+.global resume_call
+resume_call:
+    mov rsp, rdi
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rax
+    mov rcx, [rsp + 2 * 8]
+    mov r11, [rsp + 4 * 8]
+    mov rsp, [rsp + 5 * 8]
+    swapgs
+    sysretq
+"#,
+    user_rsp = const offset_of!(Cpu, user_rsp),
+    user_rip = const offset_of!(Cpu, user_rip),
+    user_flags = const offset_of!(Cpu, user_flags),
+    kernel_stack = const offset_of!(Cpu, kernel_stack),
+    component = const MACHINE + offset_of!(Machine, component),
+    frame_top = const MACHINE + offset_of!(Machine, frame_top),
+    frame_base = const MACHINE + offset_of!(Machine, frame_base),
+    frame_end = const MACHINE + offset_of!(Machine, frame_end),
+    thread_id = const offset_of!(Cpu, thread_id),
+    invocations = const offset_of!(Cpu, invocations),
+    space_switches = const offset_of!(Cpu, space_switches),
+    space = const offset_of!(Component, space),
+    cspace = const offset_of!(Component, cspace),
+    cspace_slots = const offset_of!(Component, cspace_slots),
+    life = const offset_of!(Component, life),
+    alive = const Life::Alive as u64,
+    entry = const offset_of!(Component, entry),
+    flags = const offset_of!(Component, flags),
+    frame_component = const offset_of!(Frame, component),
+    frame_rip = const offset_of!(Frame, rip),
+    frame_rsp = const offset_of!(Frame, rsp),
+    frame_bytes = const size_of::<Frame>(),
+    slot_shift = const abi::cptr::SLOT_BYTES.trailing_zeros(),
+    slot_type = const Slot::TYPE_OFFSET,
+    slot_base = const Slot::BASE_OFFSET,
+    slot_badge = const Slot::BADGE_OFFSET,
+    l2cnode = const CapType::L2CNode as u8,
+    entry_type = const CapType::Entry as u8,
+    direct_map = const DIRECT_MAP,
+    dead = const Error::Dead as u64,
+    too_deep = const Error::TooDeep as u64,
+    refused = const REFUSED.0,
+    user_data = const USER_DATA,
+    user_code = const USER_CODE,
+    general = sym crate::invoke::general,
+);
+
+/// The fast path's word to the general one: `r9` holds the error to give.
+pub const REFUSED: CPtr = CPtr(u32::MAX - 1);
+
+unsafe extern "C" {
+    fn syscall_entry();
+    fn resume_call(regs: *const Regs) -> !;
+}
+
+/// Continues user code after a system call.
+pub fn resume(regs: &Regs) -> ! {
+    // SAFETY: the program counter in `regs` was checked to be canonical, and the flags are a
+    // component's; interrupts are off.
+    unsafe { resume_call(regs) }
+}
+
+/// Points the instruction at [`syscall_entry`] on this core.
+pub fn setup() {
+    let user_base = u64::from(KERNEL_DATA) | 3;
+    let star = user_base << 48 | u64::from(KERNEL_CODE) << 32;
+    // SAFETY: the selectors are those of `gdt`, and the entry is the code above.
+    unsafe {
+        Msr::new(STAR).write(star);
+        Msr::new(LSTAR).write(syscall_entry as *const () as u64);
+        Msr::new(FMASK).write(CLEARED_FLAGS);
+    }
+}

@@ -1,0 +1,62 @@
+//! Operations on an L1CNode: the CSpace that is rooted there.
+
+use super::{Call, DONE, Outcome, Result};
+use abi::op::cspace;
+use abi::{CapType, Error, Rights};
+
+pub fn invoke(call: &mut Call) -> Result {
+    let [a0, a1, a2, a3, a4] = call.args;
+    let there = call.cpu.capabilities.cspace(call.object)?;
+    if call.operation == cspace::IDENTIFY {
+        call.need(Rights::READ)?;
+        let at = call.cptr(a0)?;
+        let slot = call.cpu.capabilities.lookup(there, at)?;
+        let identity = call.cpu.capabilities.identify(slot)?;
+        let kind = identity.ty as u64 | u64::from(identity.rights.bits()) << 8;
+        return Ok(Outcome::Done([
+            kind,
+            identity.base,
+            identity.bytes,
+            identity.specific,
+        ]));
+    }
+    call.need(Rights::WRITE)?;
+    match call.operation {
+        cspace::COPY => {
+            let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a0)?)?;
+            let source = call.lookup(a1)?;
+            let mask = Rights::from_bits_truncate(a2 as u8);
+            let foreign = there != call.space;
+            call.cpu.capabilities.copy(dest, source, mask, foreign)?;
+        }
+        cspace::RETYPE => {
+            let ty = CapType::from_raw(a2 & 0xffff_ffff).ok_or(Error::BadRetype)?;
+            let count = (a2 >> 32) as u32;
+            let first = call.cptr(a0)?;
+            let dest = call.cpu.capabilities.empty_slots(there, first, count)?;
+            let source = call.lookup(a1)?;
+            call.cpu.capabilities.retype(source, dest, ty, a3, a4)?;
+        }
+        cspace::DELETE => {
+            let slot = call.cpu.capabilities.slot(there, call.cptr(a0)?)?;
+            call.cpu.capabilities.delete(slot)?;
+        }
+        cspace::REVOKE => {
+            let slot = call.cpu.capabilities.slot(there, call.cptr(a0)?)?;
+            call.cpu.capabilities.revoke(slot)?;
+        }
+        cspace::INSTALL_L2 => {
+            let l2 = call.lookup_typed(a0, CapType::L2CNode)?;
+            let index = u32::try_from(a1).map_err(|_| Error::BadSlot)?;
+            let root = call.object;
+            call.cpu.capabilities.install_l2(root, index, l2)?;
+        }
+        cspace::MOVE => {
+            let source = call.cpu.capabilities.lookup(there, call.cptr(a0)?)?;
+            let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a1)?)?;
+            call.cpu.capabilities.move_to(dest, source)?;
+        }
+        _ => return Err(Error::BadOperation),
+    }
+    DONE
+}

@@ -1,0 +1,16 @@
+//! Operations on an Irq.
+
+use super::{Call, Outcome, Result};
+use abi::op::irq;
+use abi::{Error, Rights};
+
+pub fn invoke(call: &mut Call) -> Result {
+    match call.operation {
+        irq::IDENTIFY => {
+            call.need(Rights::READ)?;
+            let [bit, data] = call.object.data();
+            Ok(Outcome::Done([bit, call.cpu.apic.msi_address(), data, 0]))
+        }
+        _ => Err(Error::BadOperation),
+    }
+}

@@ -1,0 +1,119 @@
+//! Operations on a core's Kernel capability.
+
+use super::{Call, DONE, Outcome, Result};
+use crate::arch::time;
+use crate::machine::{ExitCode, shutdown};
+use crate::memory::Phys;
+use crate::object::Thread;
+use crate::switch::NOBODY;
+use crate::trap::{IRQ_BASE, LAST_IRQ};
+use abi::op::kernel::{self, stat};
+use abi::{CapType, Error, Rights};
+use core::arch::asm;
+
+pub fn invoke(call: &mut Call) -> Result {
+    let [a0, ..] = call.args;
+    if call.operation == kernel::STAT {
+        call.need(Rights::READ)?;
+        return statistic(call, a0);
+    }
+    call.need(Rights::WRITE)?;
+    match call.operation {
+        kernel::WAIT => {
+            only_event_thread(call)?;
+            let events = wait(call);
+            Ok(Outcome::Done([events, NOBODY, 0, 0]))
+        }
+        kernel::POLL => {
+            only_event_thread(call)?;
+            Ok(Outcome::Done([call.cpu.take_events(), 0, 0, 0]))
+        }
+        kernel::SET_TIMER => {
+            set_timer(call, a0);
+            DONE
+        }
+        kernel::SET_EVENT_THREAD => {
+            let slot = call.lookup_typed(a0, CapType::Thread)?;
+            slot.need(Rights::WRITE)?;
+            let thread: *mut Thread = Phys(slot.base()).pointer();
+            // SAFETY: a Thread capability names memory that holds a thread, zero at first.
+            if !unsafe { (*thread).runnable() } {
+                return Err(Error::BadState);
+            }
+            call.cpu.event_thread = thread;
+            DONE
+        }
+        kernel::MAKE_IRQ => make_irq(call),
+        kernel::SHUTDOWN => shutdown(ExitCode(a0 as u32)),
+        _ => Err(Error::BadOperation),
+    }
+}
+
+fn only_event_thread(call: &Call) -> core::result::Result<(), Error> {
+    if call.cpu.thread == call.cpu.event_thread {
+        Ok(())
+    } else {
+        Err(Error::BadState)
+    }
+}
+
+/// Sleeps until an interrupt has recorded an event. The one place where the kernel takes
+/// interrupts: it holds no reference to the core while it does.
+fn wait(call: &mut Call) -> u64 {
+    let events = &raw mut call.cpu.events;
+    loop {
+        // SAFETY: the field of the live core; interrupts are off, so nothing else writes it.
+        let pending = unsafe { events.replace(0) };
+        if pending != 0 {
+            return pending;
+        }
+        // SAFETY: `sti` takes effect after `hlt` has begun, so no interrupt is lost between the
+        // look above and the sleep. The handler touches only the core's own fields, which this
+        // block, being opaque to the compiler, may change.
+        unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+    }
+}
+
+fn set_timer(call: &mut Call, deadline: u64) {
+    call.cpu.deadline = deadline;
+    if deadline == u64::MAX {
+        call.cpu.apic.stop_timer();
+    } else {
+        let ticks = deadline.saturating_sub(time::now());
+        call.cpu.apic.arm_timer(ticks, call.cpu.tsc_hz);
+    }
+}
+
+fn make_irq(call: &mut Call) -> Result {
+    let [to, bit, ..] = call.args;
+    let bit = u8::try_from(bit)
+        .ok()
+        .filter(|bit| (1..=LAST_IRQ).contains(bit))
+        .ok_or(Error::BadArgument)?;
+    if call.cpu.irqs & (1 << bit) != 0 {
+        return Err(Error::Busy);
+    }
+    let dest = call.empty_slot(to)?;
+    let data = u64::from(IRQ_BASE + bit);
+    let kernel = call.object;
+    call.cpu
+        .capabilities
+        .make_irq(dest, kernel, [u64::from(bit), data])?;
+    call.cpu.irqs |= 1 << bit;
+    Ok(Outcome::Done([call.cpu.apic.msi_address(), data, 0, 0]))
+}
+
+fn statistic(call: &Call, which: u64) -> Result {
+    let cpu = &*call.cpu;
+    let value = match which {
+        stat::SPACE_SWITCHES => cpu.space_switches,
+        stat::INVOCATIONS => cpu.invocations,
+        stat::THREAD_SWITCHES => cpu.thread_switches,
+        stat::INTERRUPTS => cpu.interrupts,
+        stat::FAULTS => cpu.faults,
+        stat::SYSTEM_CALLS => cpu.system_calls,
+        stat::CAPABILITIES => cpu.capabilities.count(),
+        _ => return Err(Error::BadArgument),
+    };
+    Ok(Outcome::Done([value, 0, 0, 0]))
+}

@@ -1,0 +1,177 @@
+//! The general path of a system call: looks up the capability, finds its type's module, and
+//! leaves the kernel in whichever thread and component is current afterwards.
+//!
+//! Each module decodes the operations of one type. What user code gives stays numbers: no user
+//! address is read or written, each number is checked where it gains a meaning.
+
+mod component;
+mod console;
+mod cspace;
+mod irq;
+mod kernel;
+mod mapping;
+mod ports;
+mod table;
+mod thread;
+
+use crate::arch::regs::Regs;
+use crate::arch::syscall::REFUSED;
+use crate::cpu::Cpu;
+use crate::memory::USER_END;
+use crate::object::{Component, Thread};
+use crate::switch::{Landing, NOBODY};
+use crate::trap;
+use abi::captype::MapFlags;
+use abi::op::lifecycle::fault;
+use abi::{CPtr, CapType, Error, Rights};
+use cap::{CSpace, SlotRef};
+
+/// What an operation gives when it is not refused.
+pub enum Outcome {
+    Done([u64; 4]),
+    /// The caller waits, the given runnable thread continues.
+    Switch(*mut Thread),
+}
+
+type Result = core::result::Result<Outcome, Error>;
+
+/// Success without results.
+const DONE: Result = Ok(Outcome::Done([0; 4]));
+
+/// One invocation of a kernel object.
+pub struct Call<'a> {
+    cpu: &'a mut Cpu,
+    /// The caller's CSpace.
+    space: CSpace,
+    /// The invoked capability.
+    object: SlotRef,
+    operation: u64,
+    args: [u64; 5],
+}
+
+impl Call<'_> {
+    fn cptr(&self, word: u64) -> core::result::Result<CPtr, Error> {
+        u32::try_from(word)
+            .map(CPtr)
+            .map_err(|_| Error::NoCapability)
+    }
+
+    /// The capability at an address in the caller's CSpace.
+    fn lookup(&self, word: u64) -> core::result::Result<SlotRef, Error> {
+        let at = self.cptr(word)?;
+        self.cpu.capabilities.lookup(self.space, at)
+    }
+
+    fn lookup_typed(&self, word: u64, ty: CapType) -> core::result::Result<SlotRef, Error> {
+        let at = self.cptr(word)?;
+        self.cpu.capabilities.lookup_typed(self.space, at, ty)
+    }
+
+    /// An empty slot of the caller's CSpace.
+    fn empty_slot(&self, word: u64) -> core::result::Result<SlotRef, Error> {
+        let at = self.cptr(word)?;
+        self.cpu.capabilities.empty_slot(self.space, at)
+    }
+
+    fn need(&self, rights: Rights) -> core::result::Result<(), Error> {
+        self.object.need(rights)
+    }
+}
+
+/// First entry, number of entries and flags of a run of page-table entries.
+fn run(word: u64) -> core::result::Result<(u16, u16, MapFlags), Error> {
+    let flags = u8::try_from(word >> 32)
+        .ok()
+        .and_then(MapFlags::from_bits)
+        .ok_or(Error::BadFlags)?;
+    Ok((word as u16, (word >> 16) as u16, flags))
+}
+
+fn invoke(cpu: &mut Cpu, regs: &Regs) -> Result {
+    let root = Component::cspace_slot(cpu.component);
+    let space = cpu
+        .capabilities
+        .cspace(root)
+        .map_err(|_| Error::NoCapability)?;
+    let object = cpu.capabilities.lookup(space, CPtr(regs.r10 as u32))?;
+    let mut call = Call {
+        cpu,
+        space,
+        object,
+        operation: regs.rax,
+        args: [regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9],
+    };
+    let call = &mut call;
+    match object.ty() {
+        CapType::L1CNode => cspace::invoke(call),
+        CapType::Pml4 | CapType::Pdpt | CapType::Pd | CapType::Pt => table::invoke(call),
+        CapType::MapFrame
+        | CapType::MapDevFrame
+        | CapType::MapPdpt
+        | CapType::MapPd
+        | CapType::MapPt => mapping::invoke(call),
+        CapType::Component => component::invoke(call),
+        CapType::Thread => thread::invoke(call),
+        CapType::Irq => irq::invoke(call),
+        CapType::IoPorts => ports::invoke(call),
+        CapType::Kernel => kernel::invoke(call),
+        CapType::Console => console::invoke(call),
+        CapType::Null
+        | CapType::Ram
+        | CapType::Frame
+        | CapType::DevFrame
+        | CapType::L2CNode
+        | CapType::Entry => Err(Error::BadOperation),
+    }
+}
+
+/// Every system call that the fast path leaves alone. On return the thread continues from `regs`.
+pub extern "C" fn general(regs: &mut Regs) {
+    // SAFETY: an entry from user code.
+    let cpu = unsafe { Cpu::current() };
+    cpu.system_calls += 1;
+    let target = regs.r10 as u32;
+    if target == CPtr::RETURN.0 {
+        let results = [regs.rdi, regs.rsi, regs.rdx, regs.r8];
+        return leave(cpu, regs, Some((regs.rax, results)));
+    }
+    if target == REFUSED.0 {
+        regs.set_results(regs.r9, [0; 4]);
+        return leave(cpu, regs, None);
+    }
+    let outcome = invoke(cpu, regs);
+    if cpu.thread.is_null() {
+        cpu.continue_event_thread(NOBODY);
+    }
+    match outcome {
+        Ok(Outcome::Done(results)) => regs.set_results(0, results),
+        Err(error) => regs.set_results(error as u64, [0; 4]),
+        Ok(Outcome::Switch(thread)) => {
+            regs.rflags = cpu.component().flags;
+            cpu.switch_to(regs, thread)
+        }
+    }
+    leave(cpu, regs, None)
+}
+
+/// Puts `regs` in a state from which user code continues: in the invoker when `returned` says so
+/// or when the current component is dead, else where the call was made.
+fn leave(cpu: &mut Cpu, regs: &mut Regs, returned: Option<(u64, [u64; 4])>) {
+    let dead = (Error::Dead as u64, [0; 4]);
+    let back = returned.or((!cpu.component().alive()).then_some(dead));
+    if let Some((status, results)) = back {
+        match cpu.unwind(regs, status, results) {
+            Landing::Call => return,
+            Landing::Instruction => crate::arch::idt::resume(regs),
+            Landing::Ended => cpu.exit_thread(),
+        }
+    }
+    regs.rflags = cpu.component().flags;
+    (regs.rcx, regs.r9, regs.r10, regs.r11) = (0, 0, 0, 0);
+    if regs.rip >= USER_END {
+        // The call was the last instruction of user memory: there is none to continue at, and
+        // `sysret` must not find that out in kernel mode.
+        trap::deliver_fault(cpu, regs, fault::PROTECTION, 0);
+        crate::arch::idt::resume(regs)
+    }
+}

@@ -1,0 +1,152 @@
+//! A component: a protection domain that threads enter by invocation. The fields that an
+//! invocation needs lie in one cache line.
+
+use crate::arch::space::Space;
+use crate::cpu::Cpu;
+use crate::memory::Phys;
+use abi::cptr::SLOT_BYTES;
+use abi::{CapType, ComponentId, Error, Rights};
+use cap::captype::COMPONENT_SLOTS;
+use cap::{Slot, SlotRef};
+use core::ptr::{self, NonNull};
+
+/// Which of a Component's own slots holds what.
+mod own {
+    /// First, where [`super::Component::cspace_slot`] looks.
+    pub const CSPACE: u32 = 0;
+    pub const SPACE: u32 = 1;
+    /// The Entry to the supervisor, where there is one.
+    pub const SUPERVISOR: u32 = 2;
+}
+
+/// Flags that every component's user code runs with.
+const FLAGS_ALWAYS_ONE: u64 = 1 << 1;
+const FLAGS_INTERRUPTS: u64 = 1 << 9;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum Life {
+    /// Fresh memory: all zero.
+    Unconfigured = 0,
+    Alive = 1,
+    Dead = 2,
+}
+
+/// One page of retyped memory, zero until `CONFIGURE`.
+#[repr(C, align(64))]
+pub struct Component {
+    /// What it is configured with, as capabilities: only the capability system touches these.
+    slots: [Slot; COMPONENT_SLOTS as usize],
+    pub space: Space,
+    /// The root CNode: its slots in the direct map, and how many there are.
+    pub cspace: u64,
+    pub cspace_slots: u64,
+    pub life: Life,
+    /// RFLAGS of user code in it: interrupts on or off.
+    pub flags: u64,
+    pub entry: u64,
+    pub id: ComponentId,
+    /// The space tag it holds, 0 for none.
+    pub tag: u16,
+    pub l1: Phys,
+    /// Next in its core's list of configured components.
+    pub next: *mut Component,
+}
+
+const _: () = assert!(size_of::<Component>() <= abi::layout::PAGE);
+
+impl Component {
+    /// Where frames and threads point when their component's memory is gone.
+    pub const fn tombstone() -> Component {
+        Component {
+            slots: [const { Slot::EMPTY }; COMPONENT_SLOTS as usize],
+            space: Space::untagged(Phys(0)),
+            cspace: 0,
+            cspace_slots: 0,
+            life: Life::Dead,
+            flags: FLAGS_ALWAYS_ONE,
+            entry: 0,
+            id: ComponentId(u16::MAX),
+            tag: 0,
+            l1: Phys(0),
+            next: ptr::null_mut(),
+        }
+    }
+
+    pub fn alive(&self) -> bool {
+        self.life == Life::Alive
+    }
+
+    /// The slot with its CSpace's root (which is empty in the tombstone and in fresh memory).
+    pub fn cspace_slot(component: *mut Component) -> SlotRef {
+        // SAFETY: components are never at address 0; their first slots are the capability
+        // system's, and both kinds of component stay where they are.
+        unsafe { SlotRef::new(NonNull::new_unchecked(component.cast())) }
+    }
+
+    /// Where its faults go, and the badge they come with.
+    pub fn supervisor(&self) -> Option<(*mut Component, u64)> {
+        let slot = self.slots.get(own::SUPERVISOR as usize)?;
+        let [_, badge] = slot.data();
+        (slot.ty() == CapType::Entry).then(|| (Phys(slot.base()).pointer(), badge))
+    }
+
+    pub const fn flags_for(no_preempt: bool) -> u64 {
+        if no_preempt {
+            FLAGS_ALWAYS_ONE
+        } else {
+            FLAGS_ALWAYS_ONE | FLAGS_INTERRUPTS
+        }
+    }
+}
+
+/// What `CONFIGURE` says, checked.
+pub struct Configuration {
+    pub cspace: SlotRef,
+    pub pml4: SlotRef,
+    pub supervisor: Option<SlotRef>,
+    pub entry: u64,
+    pub id: ComponentId,
+    pub no_preempt: bool,
+}
+
+/// Configures the fresh component in the slot `object`: it holds copies of what it is made of, and
+/// can be entered from now on.
+pub fn configure(cpu: &mut Cpu, object: SlotRef, with: Configuration) -> Result<(), Error> {
+    let parts = [
+        (own::CSPACE, Some(with.cspace)),
+        (own::SPACE, Some(with.pml4)),
+        (own::SUPERVISOR, with.supervisor),
+    ];
+    for (place, source) in parts {
+        if let Some(source) = source {
+            let dest = cpu.capabilities.inner_slot(object, place)?;
+            if !dest.is_empty() {
+                return Err(Error::BadState);
+            }
+            cpu.capabilities.copy(dest, source, Rights::all(), false)?;
+        }
+    }
+    let (l1, slots) = (
+        Phys(with.cspace.base()),
+        with.cspace.bytes() / SLOT_BYTES as u64,
+    );
+    let (space, tag) = cpu.new_space(Phys(with.pml4.base()));
+    let pointer: *mut Component = Phys(object.base()).pointer();
+    // SAFETY: a Component capability names memory that holds a component; the slots before
+    // these fields are the capability system's and stay untouched.
+    unsafe {
+        (*pointer).space = space;
+        (*pointer).tag = tag;
+        (*pointer).l1 = l1;
+        (*pointer).cspace = l1.pointer::<u8>() as u64;
+        (*pointer).cspace_slots = slots;
+        (*pointer).flags = Component::flags_for(with.no_preempt);
+        (*pointer).entry = with.entry;
+        (*pointer).id = with.id;
+        (*pointer).life = Life::Alive;
+        (*pointer).next = cpu.components;
+    }
+    cpu.components = pointer;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! A thread: registers while it waits, and the invocation stack along which it returns.
+
+use super::Component;
+use crate::arch::fpu::FpuState;
+use crate::arch::regs::Regs;
+use crate::cpu::Cpu;
+use abi::op::lifecycle;
+use abi::{Error, ThreadId};
+
+/// Invocations that a thread can be inside of at once.
+pub const FRAMES: usize = 32;
+/// In place of a return address: a fault that its supervisor is handling. No program counter
+/// has this value, and the fast path leaves it to the general one since it is not canonical.
+pub const FAULT_RIP: u64 = 1 << 63;
+
+/// Who invoked, and where to continue there.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Frame {
+    pub component: *mut Component,
+    pub rip: u64,
+    pub rsp: u64,
+}
+
+/// How a thread waits, which is how it must be continued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum Waiting {
+    /// Fresh memory: all zero.
+    Unconfigured = 0,
+    /// It is the core's current thread.
+    Running = 1,
+    /// In a system call: its results are in the saved registers, vector registers are lost.
+    Voluntary = 2,
+    /// Between two instructions: every register is saved.
+    Involuntary = 3,
+    Exited = 4,
+}
+
+/// One page of retyped memory, zero until `CONFIGURE`.
+#[repr(C, align(64))]
+pub struct Thread {
+    pub regs: Regs,
+    pub fpu: FpuState,
+    /// The registers of the one fault that a supervisor may be handling in this thread.
+    pub fault_regs: Regs,
+    pub fault_fpu: FpuState,
+    pub faulted: bool,
+    pub waiting: Waiting,
+    pub id: ThreadId,
+    /// Where it is, and how deep; the core holds both while the thread runs.
+    pub component: *mut Component,
+    pub top: *mut Frame,
+    /// Next in its core's list of configured threads.
+    pub next: *mut Thread,
+    pub frames: [Frame; FRAMES],
+}
+
+const _: () = assert!(size_of::<Thread>() <= abi::layout::PAGE);
+
+impl Thread {
+    /// Whether it can be switched to.
+    pub fn runnable(&self) -> bool {
+        matches!(
+            self.waiting,
+            Waiting::Running | Waiting::Voluntary | Waiting::Involuntary
+        )
+    }
+}
+
+/// Configures a fresh thread to begin in `component` as if invoked by nobody.
+///
+/// Errors: `BadState` for a thread that runs or waits, `Dead`, `BadArgument` for an id that has no
+/// stack place.
+pub fn configure(
+    cpu: &mut Cpu,
+    pointer: *mut Thread,
+    component: *mut Component,
+    id: ThreadId,
+    argument: u64,
+) -> Result<(), Error> {
+    if usize::from(id.0) >= ThreadId::MAX {
+        return Err(Error::BadArgument);
+    }
+    // SAFETY: both capabilities name memory that holds such objects.
+    unsafe {
+        if (*pointer).waiting != Waiting::Unconfigured {
+            return Err(Error::BadState);
+        }
+        if !(*component).alive() {
+            return Err(Error::Dead);
+        }
+        let mut regs = Regs::user();
+        regs.rax = lifecycle::THREAD;
+        regs.rdi = argument;
+        regs.r10 = u64::from(id.0);
+        regs.rip = (*component).entry;
+        regs.rflags = (*component).flags;
+        (*pointer).regs = regs;
+        (*pointer).fpu = FpuState::clean();
+        (*pointer).id = id;
+        (*pointer).component = component;
+        (*pointer).top = (&raw mut (*pointer).frames).cast();
+        (*pointer).waiting = Waiting::Involuntary;
+        (*pointer).next = cpu.threads;
+    }
+    cpu.threads = pointer;
+    Ok(())
+}
+
+/// State and component id, as `IDENTIFY` gives them.
+pub fn describe(cpu: &Cpu, pointer: *mut Thread) -> (u64, u64) {
+    // SAFETY: a Thread capability names memory that holds a thread; one that is configured is in
+    // a component or in the tombstone.
+    unsafe {
+        match (*pointer).waiting {
+            Waiting::Unconfigured => (0, 0),
+            Waiting::Exited => (2, u64::from((*(*pointer).component).id.0)),
+            _ => (1, u64::from((*cpu.place_of(pointer)).id.0)),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the capability system asks of the machine, and the part of a core's state that must
+//! change when an object goes: who runs where, and the lists of configured objects.
+
+use crate::arch::features::Features;
+use crate::arch::space::{self, Space, TAGS};
+use crate::memory::{FIRST_KERNEL_ENTRY, Phys};
+use crate::object::component::Life;
+use crate::object::thread::Frame;
+use crate::object::{Component, Thread};
+use abi::CapType;
+use cap::{Cap, Platform};
+use core::ptr;
+
+const TABLE_ENTRIES: usize = 512;
+
+/// A core's running state. The fields that an invocation uses come first.
+#[repr(C)]
+pub struct Machine {
+    /// The component that the current thread runs in; never null, and its address space is loaded.
+    pub component: *mut Component,
+    /// The current thread's invocation stack: next free frame, first, and past the last.
+    pub frame_top: *mut Frame,
+    pub frame_base: *mut Frame,
+    pub frame_end: *mut Frame,
+    /// Null when the current thread's memory was taken away in this very system call.
+    pub thread: *mut Thread,
+    /// Stands for components that are gone.
+    pub tombstone: Component,
+    /// The first component, whose fault ends the machine.
+    pub init: *mut Component,
+    pub components: *mut Component,
+    pub threads: *mut Thread,
+    pub event_thread: *mut Thread,
+    /// Event bits that have an Irq capability.
+    pub irqs: u64,
+    /// The kernel's own address space: nothing below the upper half.
+    pub kernel_space: Space,
+    features: Option<Features>,
+    /// Space tags in use, a bit each; tag 0 stays the kernel's.
+    tags: [u64; TAGS / 64],
+}
+
+impl Machine {
+    pub const fn new() -> Machine {
+        Machine {
+            component: ptr::null_mut(),
+            frame_top: ptr::null_mut(),
+            frame_base: ptr::null_mut(),
+            frame_end: ptr::null_mut(),
+            thread: ptr::null_mut(),
+            tombstone: Component::tombstone(),
+            init: ptr::null_mut(),
+            components: ptr::null_mut(),
+            threads: ptr::null_mut(),
+            event_thread: ptr::null_mut(),
+            irqs: 0,
+            kernel_space: Space::untagged(Phys(0)),
+            features: None,
+            tags: [0; TAGS / 64],
+        }
+    }
+
+    /// At boot, before any object exists: the kernel's own PML4 is `kernel_space`, and loaded.
+    pub fn setup(&mut self, features: Features, kernel_space: Space) {
+        self.features = Some(features);
+        self.kernel_space = kernel_space;
+        self.tombstone.space = kernel_space;
+        self.component = &raw mut self.tombstone;
+        if let Some(first) = self.tags.first_mut() {
+            *first = 1;
+        }
+    }
+
+    fn tagged(&self) -> bool {
+        self.features.is_some_and(|features| features.pcid)
+    }
+
+    /// What a component over `pml4` loads into CR3, with the tag it has to give back, if any.
+    pub fn new_space(&mut self, pml4: Phys) -> (Space, u16) {
+        if self.tagged() {
+            for (word, bits) in self.tags.iter_mut().enumerate() {
+                let free = (!*bits).trailing_zeros();
+                if free < u64::BITS {
+                    *bits |= 1 << free;
+                    let tag = (word * 64) as u16 + free as u16;
+                    space::flush(true);
+                    return (Space::tagged(pml4, tag), tag);
+                }
+            }
+        }
+        (Space::untagged(pml4), 0)
+    }
+
+    fn give_tag(&mut self, tag: u16) {
+        if tag != 0
+            && let Some(bits) = self.tags.get_mut(usize::from(tag) / 64)
+        {
+            *bits &= !(1 << (tag % 64));
+        }
+    }
+
+    /// Every configured thread of this core.
+    pub fn each_thread(&mut self, mut action: impl FnMut(&mut Self, *mut Thread)) {
+        let mut thread = self.threads;
+        while !thread.is_null() {
+            // SAFETY: the list holds live threads only: they leave it in `forget_thread`.
+            let next = unsafe { (*thread).next };
+            action(self, thread);
+            thread = next;
+        }
+    }
+
+    fn each_component(&mut self, mut action: impl FnMut(&mut Self, *mut Component)) {
+        let mut component = self.components;
+        while !component.is_null() {
+            // SAFETY: the list holds live components only: they leave it in `forget_component`.
+            let next = unsafe { (*component).next };
+            action(self, component);
+            component = next;
+        }
+    }
+
+    /// The used part of a thread's invocation stack.
+    pub fn frames(&self, thread: *mut Thread) -> &mut [Frame] {
+        // SAFETY: the thread is live, and between its first frame and its top the core wrote
+        // frames. Nobody else looks at them while the kernel is in here.
+        unsafe {
+            let base: *mut Frame = (&raw mut (*thread).frames).cast();
+            let top = if thread == self.thread {
+                self.frame_top
+            } else {
+                (*thread).top
+            };
+            core::slice::from_raw_parts_mut(base, top.offset_from_unsigned(base))
+        }
+    }
+
+    /// The component that a thread runs or waits in.
+    pub fn place_of(&self, thread: *mut Thread) -> *mut Component {
+        if thread == self.thread {
+            self.component
+        } else {
+            // SAFETY: the thread is live.
+            unsafe { (*thread).component }
+        }
+    }
+
+    /// Is any configured thread in `component`, or will one return to it?
+    pub fn in_use(&mut self, component: *mut Component) -> bool {
+        let mut used = false;
+        self.each_thread(|machine, thread| {
+            used |= machine.place_of(thread) == component
+                || machine
+                    .frames(thread)
+                    .iter()
+                    .any(|f| f.component == component);
+        });
+        used
+    }
+
+    fn forget_component(&mut self, gone: *mut Component) {
+        let tombstone = &raw mut self.tombstone;
+        self.each_thread(|machine, thread| {
+            for frame in machine.frames(thread) {
+                if frame.component == gone {
+                    frame.component = tombstone;
+                }
+            }
+            // SAFETY: the thread is live.
+            unsafe {
+                if (*thread).component == gone {
+                    (*thread).component = tombstone;
+                }
+            }
+        });
+        if self.component == gone {
+            self.component = tombstone;
+            // SAFETY: the kernel's own space has its half and never goes.
+            unsafe { self.kernel_space.load() };
+        }
+        if self.init == gone {
+            self.init = ptr::null_mut();
+        }
+        // SAFETY: the component's memory is still an object's: Entries that are deleted only later
+        // find it dead.
+        unsafe { (*gone).life = Life::Dead };
+        let mut link: *mut *mut Component = &raw mut self.components;
+        // SAFETY: links of the list of live components; `gone`'s memory is still an object's.
+        unsafe {
+            while !(*link).is_null() {
+                if *link == gone {
+                    *link = (*gone).next;
+                    self.give_tag((*gone).tag);
+                    break;
+                }
+                link = &raw mut (**link).next;
+            }
+        }
+    }
+
+    fn forget_thread(&mut self, gone: *mut Thread) {
+        if self.thread == gone {
+            self.thread = ptr::null_mut();
+        }
+        if self.event_thread == gone {
+            self.event_thread = ptr::null_mut();
+        }
+        let mut link: *mut *mut Thread = &raw mut self.threads;
+        // SAFETY: links of the list of live threads; `gone`'s memory is still an object's.
+        unsafe {
+            while !(*link).is_null() {
+                if *link == gone {
+                    *link = (*gone).next;
+                    break;
+                }
+                link = &raw mut (**link).next;
+            }
+        }
+    }
+
+    fn forget_cspace(&mut self, gone: Phys) {
+        self.each_component(|_, component| {
+            // SAFETY: the list holds live components.
+            let component = unsafe { &mut *component };
+            if component.l1 == gone {
+                (component.cspace, component.cspace_slots) = (0, 0);
+                component.life = Life::Dead;
+            }
+        });
+    }
+
+    fn forget_space(&mut self, gone: Phys) {
+        self.each_component(|machine, pointer| {
+            // SAFETY: the list holds live components.
+            let component = unsafe { &mut *pointer };
+            if component.space.pml4() == gone {
+                component.space = machine.kernel_space;
+                component.life = Life::Dead;
+                let tag = core::mem::take(&mut component.tag);
+                machine.give_tag(tag);
+                if machine.component == pointer {
+                    // SAFETY: the kernel's own space has its half and never goes.
+                    unsafe { machine.kernel_space.load() };
+                }
+            }
+        });
+    }
+}
+
+// SAFETY: the direct map shows all RAM at a fixed place; CNodes and page tables are written by
+// the capability system alone, and components' slots lie before what the kernel writes.
+unsafe impl Platform for Machine {
+    fn virt(&self, base: u64) -> *mut u8 {
+        Phys(base).pointer()
+    }
+
+    fn flush_tlb(&mut self) {
+        space::flush(self.tagged());
+    }
+
+    fn zero(&mut self, base: u64, bytes: u64) {
+        // SAFETY: memory that is being retyped belongs to no object yet, and lies in RAM.
+        unsafe { ptr::write_bytes(Phys(base).pointer::<u8>(), 0, bytes as usize) }
+    }
+
+    fn created(&mut self, cap: &Cap) {
+        if cap.ty == CapType::Pml4 {
+            let kernel: *const u64 = self.kernel_space.pml4().pointer();
+            let new: *mut u64 = Phys(cap.base).pointer();
+            // SAFETY: both are page tables of 512 entries, and not the same one.
+            unsafe {
+                ptr::copy_nonoverlapping(
+                    kernel.add(FIRST_KERNEL_ENTRY),
+                    new.add(FIRST_KERNEL_ENTRY),
+                    TABLE_ENTRIES - FIRST_KERNEL_ENTRY,
+                );
+            }
+        }
+    }
+
+    fn destroyed(&mut self, cap: &Cap) {
+        match cap.ty {
+            CapType::Component => self.forget_component(Phys(cap.base).pointer()),
+            CapType::Thread => self.forget_thread(Phys(cap.base).pointer()),
+            CapType::L1CNode => self.forget_cspace(Phys(cap.base)),
+            CapType::Pml4 => self.forget_space(Phys(cap.base)),
+            CapType::Irq => self.irqs &= !(1u64.checked_shl(cap.data[0] as u32).unwrap_or(0)),
+            _ => {}
+        }
+    }
+
+    fn has_gib_pages(&self) -> bool {
+        self.features.is_some_and(|features| features.huge_pages)
+    }
+}

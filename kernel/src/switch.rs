@@ -1,0 +1,213 @@
+//! Which thread runs, and where: suspending and continuing threads, returning along an
+//! invocation stack past components that died, and handing events to the event thread.
+
+use crate::arch::{idt, regs::Regs, syscall};
+use crate::cpu::Cpu;
+use crate::machine::{ExitCode, shutdown};
+use crate::memory::USER_END;
+use crate::object::thread::{FAULT_RIP, FRAMES, Waiting};
+use crate::object::{Component, Thread};
+use crate::say;
+use abi::Error;
+use abi::op::kernel::event;
+use core::ptr;
+
+/// In place of a thread id: nobody was interrupted.
+pub const NOBODY: u64 = u64::MAX;
+
+/// Where a return ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Landing {
+    /// After an invocation: results are in place, other registers may be lost.
+    Call,
+    /// At an instruction that had faulted: all registers are in place.
+    Instruction,
+    /// There is nobody to return to: the thread has ended.
+    Ended,
+}
+
+impl Cpu {
+    /// From now on the current thread runs in `component`.
+    pub fn enter(&mut self, component: *mut Component) {
+        // SAFETY: both are configured components or the tombstone: `platform` replaces every
+        // pointer to a component whose memory goes. A component's space holds the kernel's half
+        // and is replaced by the kernel's own before its PML4 goes.
+        unsafe {
+            if (*component).space != (*self.component).space {
+                (*component).space.load();
+                self.space_switches += 1;
+            }
+        }
+        self.component = component;
+    }
+
+    /// The component that the current thread runs in.
+    pub fn component(&self) -> &Component {
+        // SAFETY: never null, and never gone (see `enter`).
+        unsafe { &*self.component }
+    }
+
+    /// Keeps the current thread's registers and place in its object.
+    fn suspend(&mut self, regs: &Regs, waiting: Waiting) {
+        // SAFETY: called with a current thread only; its memory is a thread object's.
+        let thread = unsafe { &mut *self.thread };
+        thread.regs = *regs;
+        thread.waiting = waiting;
+        thread.component = self.component;
+        thread.top = self.frame_top;
+        if waiting == Waiting::Involuntary {
+            thread.fpu.save();
+        }
+    }
+
+    /// Makes `thread` the current one, in its component's address space.
+    fn activate(&mut self, thread: *mut Thread) {
+        self.thread = thread;
+        self.thread_switches += 1;
+        // SAFETY: the pointer comes from the core's list of configured threads.
+        unsafe {
+            self.frame_base = (&raw mut (*thread).frames).cast();
+            self.frame_end = self.frame_base.add(FRAMES);
+            self.frame_top = (*thread).top;
+            self.thread_id = u64::from((*thread).id.0);
+            self.enter((*thread).component);
+        }
+    }
+
+    /// Begins user code, with the first thread.
+    pub fn start(&mut self, thread: *mut Thread) -> ! {
+        self.activate(thread);
+        self.resume()
+    }
+
+    /// Leaves the kernel in the current thread, from what its object says.
+    fn resume(&mut self) -> ! {
+        let thread = self.thread;
+        // SAFETY: just activated, so it is a live thread object; no other reference to its
+        // registers exists while the kernel is in here.
+        let (regs, waiting) = unsafe { (&mut (*thread).regs, (*thread).waiting) };
+        // SAFETY: as above.
+        unsafe { (*thread).waiting = Waiting::Running };
+        if !self.component().alive() {
+            match self.unwind(regs, Error::Dead as u64, [0; 4]) {
+                Landing::Ended => self.exit_thread(),
+                Landing::Call => syscall::resume(regs),
+                Landing::Instruction => idt::resume(regs),
+            }
+        }
+        regs.set_flags(self.component().flags);
+        if waiting == Waiting::Involuntary {
+            // SAFETY: as above.
+            unsafe { (*thread).fpu.restore() };
+            idt::resume(regs)
+        }
+        syscall::resume(regs)
+    }
+
+    /// Returns the current thread to whoever invoked, past dead components, with the status and
+    /// results of the innermost invocation or [`Error::Dead`]. At most as many steps as frames.
+    pub fn unwind(&mut self, regs: &mut Regs, status: u64, results: [u64; 4]) -> Landing {
+        let (mut status, mut results, mut clean) = (status, results, false);
+        while self.frame_top != self.frame_base {
+            // SAFETY: above the base there is a frame of the current thread, which its core
+            // wrote; its component is live or the tombstone.
+            let frame = unsafe {
+                self.frame_top = self.frame_top.sub(1);
+                *self.frame_top
+            };
+            self.enter(frame.component);
+            let alive = self.component().alive();
+            if frame.rip == FAULT_RIP {
+                // SAFETY: the current thread's object is live.
+                let thread = unsafe { &mut *self.thread };
+                thread.faulted = false;
+                if alive && status == 0 && thread.fault_regs.rip < USER_END {
+                    *regs = thread.fault_regs;
+                    thread.fault_fpu.restore();
+                    regs.set_flags(self.component().flags);
+                    return Landing::Instruction;
+                }
+            } else if alive && frame.rip < USER_END {
+                if clean {
+                    *regs = Regs::user();
+                }
+                regs.set_results(status, results);
+                (regs.rip, regs.rsp) = (frame.rip, frame.rsp);
+                (regs.r9, regs.r10, regs.rcx, regs.r11) = (0, 0, 0, 0);
+                regs.rflags = self.component().flags;
+                return Landing::Call;
+            }
+            (status, results, clean) = (Error::Dead as u64, [0; 4], true);
+        }
+        Landing::Ended
+    }
+
+    /// Ends the current thread and tells the event thread.
+    pub fn exit_thread(&mut self) -> ! {
+        let thread = self.thread;
+        // SAFETY: the current thread's object is live.
+        let id = unsafe {
+            (*thread).waiting = Waiting::Exited;
+            (*thread).id
+        };
+        if self.event_thread == thread {
+            self.event_thread = ptr::null_mut();
+        }
+        self.thread = ptr::null_mut();
+        self.events |= event::EXITED;
+        self.continue_event_thread(u64::from(id.0))
+    }
+
+    /// Whether the event thread waits in a call that events end.
+    fn event_thread_waits(&self) -> bool {
+        // SAFETY: null or a live thread object: `platform` clears it when the memory goes.
+        unsafe { self.event_thread.as_ref() }.is_some_and(|t| t.waiting == Waiting::Voluntary)
+    }
+
+    pub fn take_events(&mut self) -> u64 {
+        core::mem::take(&mut self.events)
+    }
+
+    /// Leaves the kernel in the event thread. Without one nothing could ever run again.
+    pub fn continue_event_thread(&mut self, interrupted: u64) -> ! {
+        let thread = self.event_thread;
+        // SAFETY: as in `event_thread_waits`.
+        if !unsafe { thread.as_ref() }.is_some_and(Thread::runnable) {
+            say!("no thread is left to run");
+            shutdown(ExitCode::NOTHING_TO_RUN);
+        }
+        if self.event_thread_waits() {
+            let events = self.take_events();
+            // SAFETY: it waits, so its registers are not in use.
+            unsafe { (*thread).regs.set_results(0, [events, interrupted, 0, 0]) };
+        }
+        self.activate(thread);
+        self.resume()
+    }
+
+    /// After an interrupt in user code: if there is something to tell and the event thread waits
+    /// for it, the current thread is put aside for it; otherwise it goes on.
+    pub fn preempt(&mut self, regs: &Regs) {
+        if self.events != 0 && self.event_thread_waits() {
+            self.suspend(regs, Waiting::Involuntary);
+            self.continue_event_thread(self.thread_id)
+        }
+    }
+
+    /// The voluntary switch. The current thread's call will return once somebody switches back.
+    pub fn switch_to(&mut self, regs: &mut Regs, target: *mut Thread) -> ! {
+        regs.set_results(0, [0, NOBODY, 0, 0]);
+        self.suspend(regs, Waiting::Voluntary);
+        if self.events != 0 && self.event_thread_waits() {
+            let interrupted = if target == self.event_thread {
+                NOBODY
+            } else {
+                // SAFETY: the caller found it through a Thread capability and saw it runnable.
+                u64::from(unsafe { (*target).id.0 })
+            };
+            self.continue_event_thread(interrupted)
+        }
+        self.activate(target);
+        self.resume()
+    }
+}

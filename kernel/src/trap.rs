@@ -1,0 +1,165 @@
+//! What interrupts and exceptions do: an interrupt becomes an event, an exception in user code a
+//! fault for the component's supervisor, and one in the kernel the end.
+
+use crate::arch::pic;
+use crate::arch::regs::Regs;
+use crate::arch::{apic, time};
+use crate::cpu::Cpu;
+use crate::machine::{ExitCode, shutdown};
+use crate::object::Component;
+use crate::object::component::Life;
+use crate::object::thread::{FAULT_RIP, Frame};
+use crate::say;
+use crate::switch::Landing;
+use abi::Error;
+use abi::op::kernel::event;
+use abi::op::lifecycle::{self, fault};
+use x86_64::registers::control::Cr2;
+
+/// Event bit `b` interrupts through vector `IRQ_BASE + b`.
+pub const IRQ_BASE: u8 = 0x40;
+/// The highest event bit that is an interrupt.
+pub const LAST_IRQ: u8 = 62;
+const LAST_EXCEPTION: u64 = 31;
+const MACHINE_CHECK: u64 = 18;
+
+const _: () = assert!(IRQ_BASE > pic::FIRST_VECTOR + 15);
+const _: () = assert!(IRQ_BASE + LAST_IRQ < apic::TIMER_VECTOR);
+
+/// Every vector but the NMI comes here, with the interrupted registers on the kernel's stack.
+/// User registers continue as they are left when this returns.
+pub extern "C" fn trap(regs: &mut Regs) {
+    let exception = regs.vector <= LAST_EXCEPTION;
+    if exception && (!regs.from_user() || regs.vector == MACHINE_CHECK) {
+        say!("exception {} at {:#x}: {regs:x?}", regs.vector, regs.rip);
+        say!("address {:#x}", Cr2::read_raw());
+        shutdown(ExitCode::PANIC);
+    }
+    // SAFETY: an entry from user code, or from the wait for events, which holds nothing of the
+    // core across its `hlt`.
+    let cpu = unsafe { Cpu::current() };
+    if exception {
+        let (kind, address) = classify(regs);
+        deliver_fault(cpu, regs, kind, address);
+    } else {
+        record(cpu, regs.vector as u8);
+        if regs.from_user() {
+            cpu.preempt(regs);
+        }
+    }
+}
+
+/// Turns an interrupt into an event. Vectors that nobody asked for are acknowledged and forgotten.
+fn record(cpu: &mut Cpu, vector: u8) {
+    if vector == apic::SPURIOUS_VECTOR {
+        return;
+    }
+    cpu.interrupts += 1;
+    if vector == apic::TIMER_VECTOR {
+        let now = time::now();
+        if now >= cpu.deadline {
+            cpu.events |= event::TIMER;
+            cpu.deadline = u64::MAX;
+        } else if cpu.deadline != u64::MAX {
+            cpu.apic.arm_timer(cpu.deadline - now, cpu.tsc_hz);
+        }
+    } else if let Some(bit) = vector.checked_sub(IRQ_BASE)
+        && bit <= LAST_IRQ
+    {
+        cpu.events |= (1 << bit) & cpu.irqs;
+    }
+    cpu.apic.end_of_interrupt();
+}
+
+/// A fault's kind and address, from the exception.
+fn classify(regs: &Regs) -> (u64, u64) {
+    const WRITE: u64 = 1 << 1;
+    const RESERVED: u64 = 1 << 3;
+    const FETCH: u64 = 1 << 4;
+    match regs.vector {
+        0 | 16 | 19 => (fault::ARITHMETIC, regs.rip),
+        6 => (fault::ILLEGAL, regs.rip),
+        12 | 13 => (fault::PROTECTION, 0),
+        14 => {
+            let kind = match regs.error {
+                error if error & RESERVED != 0 => fault::OTHER,
+                error if error & FETCH != 0 => fault::PAGE_EXECUTE,
+                error if error & WRITE != 0 => fault::PAGE_WRITE,
+                _ => fault::PAGE_READ,
+            };
+            (kind, Cr2::read_raw())
+        }
+        _ => (fault::OTHER, regs.rip),
+    }
+}
+
+/// Migrates the thread into the supervisor of the component it faulted in, or, when none can
+/// help, kills the component and returns the thread to its invoker.
+pub fn deliver_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) {
+    cpu.faults += 1;
+    let faulting = cpu.component;
+    let id = cpu.component().id;
+    let Some((supervisor, badge)) = helper(cpu) else {
+        let name = fault::NAMES.get(kind as usize).unwrap_or(&"fault");
+        say!(
+            "component {}, thread {}: {name}, address {address:#x}, instruction {:#x}, stack {:#x}",
+            id.0,
+            cpu.thread_id,
+            regs.rip,
+            regs.rsp
+        );
+        if faulting == cpu.init {
+            shutdown(ExitCode::INIT_FAULT);
+        }
+        // SAFETY: the current component is live.
+        unsafe { (*faulting).life = Life::Dead };
+        if cpu.unwind(regs, Error::Dead as u64, [0; 4]) == Landing::Ended {
+            cpu.exit_thread();
+        }
+        return;
+    };
+    // SAFETY: the current thread's object is live; `helper` saw a free frame.
+    unsafe {
+        let thread = &mut *cpu.thread;
+        thread.fault_regs = *regs;
+        thread.fault_fpu.save();
+        thread.faulted = true;
+        *cpu.frame_top = Frame {
+            component: faulting,
+            rip: FAULT_RIP,
+            rsp: 0,
+        };
+        cpu.frame_top = cpu.frame_top.add(1);
+    }
+    cpu.enter(supervisor);
+    let (entry, flags) = (cpu.component().entry, cpu.component().flags);
+    let faulted = *regs;
+    *regs = Regs::user();
+    let what = [
+        kind | u64::from(id.0) << 32,
+        address,
+        faulted.rip,
+        faulted.rsp,
+    ];
+    regs.set_results(lifecycle::FAULT, what);
+    (regs.r9, regs.r10) = (badge, cpu.thread_id);
+    (regs.rip, regs.rflags) = (entry, flags);
+}
+
+/// A supervisor can take the fault when it lives, the thread is not already in a fault, has room
+/// on its invocation stack, and the supervisor does not itself wait further down that stack,
+/// where a second entry on the same thread would run over its stack.
+fn helper(cpu: &Cpu) -> Option<(*mut Component, u64)> {
+    let (supervisor, badge) = cpu.component().supervisor()?;
+    // SAFETY: an Entry's component is live: the Entry goes with it.
+    let alive = unsafe { (*supervisor).alive() };
+    // SAFETY: the current thread's object is live.
+    let faulted = unsafe { (*cpu.thread).faulted };
+    let waits = supervisor == cpu.component
+        || cpu
+            .frames(cpu.thread)
+            .iter()
+            .any(|frame| frame.component == supervisor);
+    let fits = cpu.frame_top != cpu.frame_end;
+    (alive && !faulted && !waits && fits).then_some((supervisor, badge))
+}
