@@ -1,0 +1,266 @@
+//! The web server component: the loop around [`webserver::server::Server`], and its world made
+//! of invocations. One invocation of `net` a round; all else only for what is not yet known.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::time::Duration;
+
+use abi::Error;
+use abi::op::kernel::stat;
+use abi::start::StartInfo;
+use rt::abi;
+use rt::cbuf::{Batch, Cbuf};
+use stubs::{cbuf, cgi, content, net, sched, supervisor};
+use webserver::platform::{
+    Buffer, Clock, Event, Found, Lookup, Machine, PAGE_BYTES, Page, Platform, Run,
+};
+use webserver::server::Server;
+use webserver::settings::Settings;
+
+rt::component! {
+    start: start,
+    thread: main,
+    serve: {}
+}
+
+/// Most commands handed over in one invocation: eight pages of them.
+const COMMANDS_MAX: usize = 1360;
+/// Most questions in one invocation of the content or the CGI component.
+const ASK_MAX: usize = 128;
+const RESTART: Duration = Duration::from_secs(1);
+
+fn start(_: &'static StartInfo) -> Result<(), Error> {
+    Ok(())
+}
+
+fn main(_: u64) -> ! {
+    let settings = Settings::parse(rt::arguments()).unwrap_or_else(|why| {
+        rt::println!("arguments ignored: {why}");
+        Settings::default()
+    });
+    loop {
+        // Only a failure ends it: the network stack died, or there is no pool to speak of.
+        let error = match run(settings) {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        rt::println!("starting again: {error}");
+        // Without a scheduler there is nobody to wait with; the next attempt says so too.
+        let _ = rt::sched::block(rt::time::after(RESTART));
+    }
+}
+
+fn run(settings: Settings) -> Result<core::convert::Infallible, Error> {
+    let net = net::Client::bind()?;
+    let timer = Timer::new();
+    let mut world = World::new(net);
+    let mut server = Server::<World>::new(settings.sockets.into(), timer.clock());
+    net.listen(settings.port.into(), settings.sockets.into())?;
+    rt::println!("listening on port {}", settings.port);
+    loop {
+        let commands = server.commands();
+        let count = commands.len().min(COMMANDS_MAX);
+        let mut batch = Batch::none();
+        if count > 0 {
+            batch = Batch::with_capacity(rt::cbuf::client(), net.peer(), count)?;
+            for command in commands.drain(..count) {
+                batch.push(net::Command {
+                    kind: command.kind as u32,
+                    socket: command.socket,
+                    argument: command.argument,
+                    data: command.data.map(|data| data.0),
+                })?;
+            }
+        }
+        let deadline = match commands.is_empty() {
+            true => timer.deadline(server.deadline_ms()),
+            false => 0,
+        };
+        let events = net.exchange(batch, deadline)?;
+        let events = events.filter_map(|event| event.ok().and_then(understood));
+        server.handle(timer.clock(), events, &mut world);
+    }
+}
+
+/// An event of the interface; `None` for a kind that it does not have, or without its data.
+fn understood(event: net::Event) -> Option<Event<Shared>> {
+    let socket = event.socket;
+    Some(match event.kind {
+        1 => Event::Accepted { socket },
+        2 => Event::Received {
+            socket,
+            data: Shared(event.data?),
+        },
+        3 => Event::Drained {
+            socket,
+            bytes: event.argument,
+        },
+        4 => Event::PeerClosed { socket },
+        5 => Event::Gone { socket },
+        _ => return None,
+    })
+}
+
+/// Milliseconds out of time-stamps and back.
+struct Timer {
+    ticks_per_ms: u64,
+}
+
+impl Timer {
+    fn new() -> Self {
+        Self {
+            ticks_per_ms: (rt::time::hz() / 1000).max(1),
+        }
+    }
+    fn clock(&self) -> Clock {
+        Clock {
+            ms: rt::time::now() / self.ticks_per_ms,
+            wall_seconds: rt::time::wall_seconds(),
+        }
+    }
+    fn deadline(&self, ms: u64) -> u64 {
+        // A millisecond more, so that the moment has come when the wait ends.
+        match ms {
+            0 => 0,
+            ms => ms.saturating_add(1).saturating_mul(self.ticks_per_ms),
+        }
+    }
+}
+
+/// A CBUF as the server's logic sees it.
+#[derive(Clone)]
+struct Shared(Cbuf<'static>);
+
+impl Buffer for Shared {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+    fn slice(&self, range: Range<usize>) -> Self {
+        Self(self.0.slice(range))
+    }
+}
+
+/// Who can be invoked. What the image does not offer is `None`, and its pages are 502.
+struct World {
+    net: net::Client,
+    content: Option<content::Client>,
+    cgi: Option<cgi::Client>,
+    sched: Option<sched::Client>,
+    cbuf: Option<cbuf::Client>,
+    supervisor: Option<supervisor::Client>,
+}
+
+impl World {
+    fn new(net: net::Client) -> Self {
+        Self {
+            net,
+            content: content::Client::bind().ok(),
+            cgi: cgi::Client::bind().ok(),
+            sched: sched::Client::bind().ok(),
+            cbuf: cbuf::Client::bind().ok(),
+            supervisor: supervisor::Client::bind().ok(),
+        }
+    }
+
+    fn lookup_some(
+        &self,
+        asked: impl ExactSizeIterator<Item = Lookup<Shared>>,
+        found: &mut Vec<Found<Shared>>,
+    ) -> Result<(), Error> {
+        let content = self.content.as_ref().ok_or(Error::NotFound)?;
+        let mut batch = Batch::with_capacity(rt::cbuf::client(), content.peer(), asked.len())?;
+        for lookup in asked {
+            batch.push(content::Lookup {
+                token: lookup.token,
+                path: Some(lookup.path.0),
+            })?;
+        }
+        found.extend(content.lookup(batch)?.flatten().map(|f| Found {
+            token: f.token,
+            status: f.status,
+            media: f.media,
+            modified: f.modified,
+            tag: f.tag,
+            body: f.body.map(Shared),
+        }));
+        Ok(())
+    }
+
+    fn run_some(
+        &self,
+        asked: impl ExactSizeIterator<Item = Run<Shared>>,
+        pages: &mut Vec<Page<Shared>>,
+    ) -> Result<(), Error> {
+        let cgi = self.cgi.as_ref().ok_or(Error::NotFound)?;
+        let mut batch = Batch::with_capacity(rt::cbuf::client(), cgi.peer(), asked.len())?;
+        for run in asked {
+            batch.push(cgi::Request {
+                token: run.token,
+                method: if run.head_only { 2 } else { 1 },
+                query: run.query.map(|query| query.0),
+            })?;
+        }
+        pages.extend(cgi.run(batch)?.flatten().map(|p| Page {
+            token: p.token,
+            status: p.status,
+            media: p.media,
+            body: p.body.map(Shared),
+        }));
+        Ok(())
+    }
+}
+
+impl Platform for World {
+    type Buffer = Shared;
+    type Page = rt::cbuf::Buffer<'static>;
+
+    fn page(&mut self) -> Option<Self::Page> {
+        rt::cbuf::Buffer::try_alloc(rt::cbuf::client(), PAGE_BYTES).ok()
+    }
+
+    fn freeze(&mut self, page: Self::Page, bytes: usize) -> Shared {
+        Shared(page.freeze(bytes))
+    }
+
+    fn lookup(&mut self, asked: &mut Vec<Lookup<Shared>>, found: &mut Vec<Found<Shared>>) {
+        while !asked.is_empty() {
+            let some = asked.drain(..asked.len().min(ASK_MAX));
+            if let Err(error) = self.lookup_some(some, found) {
+                rt::println!("content: {error}");
+            }
+        }
+    }
+
+    fn run(&mut self, asked: &mut Vec<Run<Shared>>, pages: &mut Vec<Page<Shared>>) {
+        while !asked.is_empty() {
+            let some = asked.drain(..asked.len().min(ASK_MAX));
+            if let Err(error) = self.run_some(some, pages) {
+                rt::println!("cgi: {error}");
+            }
+        }
+    }
+
+    fn machine(&mut self) -> Machine {
+        let kernel = |which: u64| {
+            let sched = self.sched.as_ref()?;
+            sched.kernel_stat(which as u32).ok()
+        };
+        let net = self.net.counters().ok();
+        let memory = self.cbuf.as_ref().and_then(|cbuf| cbuf.memory().ok());
+        let free = self.supervisor.as_ref().and_then(|s| s.free_pages().ok());
+        Machine {
+            space_switches: kernel(stat::SPACE_SWITCHES),
+            invocations: kernel(stat::INVOCATIONS),
+            capabilities: kernel(stat::CAPABILITIES),
+            net: net.map(|(copied, received, sent, sockets)| [copied, received, sent, sockets]),
+            cbuf_pages: memory.map(|(free, total, live, pooled)| [free, total, live, pooled]),
+            free_pages: free,
+        }
+    }
+}

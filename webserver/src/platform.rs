@@ -1,0 +1,133 @@
+//! Everything that the server asks of its world. The binary answers with the network stack, the
+//! content and the CGI component; host tests answer with fakes.
+
+use alloc::vec::Vec;
+use core::ops::{DerefMut, Range};
+
+/// Immutable bytes that are shared by reference.
+pub trait Buffer: Clone {
+    fn bytes(&self) -> &[u8];
+    /// A part, sharing the memory. The range lies inside.
+    fn slice(&self, range: Range<usize>) -> Self;
+}
+
+/// Bytes in one page.
+pub const PAGE_BYTES: usize = 4096;
+
+pub trait Platform {
+    type Buffer: Buffer;
+    /// [`PAGE_BYTES`] writable bytes.
+    type Page: DerefMut<Target = [u8]>;
+
+    /// A page to write heads into. `None` while the pool is exhausted; does not wait.
+    fn page(&mut self) -> Option<Self::Page>;
+    /// Makes the first `bytes` of a page immutable.
+    fn freeze(&mut self, page: Self::Page, bytes: usize) -> Self::Buffer;
+    /// Asks the content component, in as few invocations as it takes. What gets no answer has
+    /// failed. Both drain what is asked.
+    fn lookup(
+        &mut self,
+        asked: &mut Vec<Lookup<Self::Buffer>>,
+        found: &mut Vec<Found<Self::Buffer>>,
+    );
+    /// Asks the CGI component likewise.
+    fn run(&mut self, asked: &mut Vec<Run<Self::Buffer>>, pages: &mut Vec<Page<Self::Buffer>>);
+    /// Counters of the rest of the machine.
+    fn machine(&mut self) -> Machine;
+}
+
+/// A file that is wanted. `token` comes back with the answer.
+pub struct Lookup<B> {
+    pub token: u32,
+    pub path: B,
+}
+
+/// The content component's answer.
+pub struct Found<B> {
+    pub token: u32,
+    /// 200 or 404.
+    pub status: u32,
+    pub media: u32,
+    pub modified: u64,
+    pub tag: u64,
+    pub body: Option<B>,
+}
+
+/// A dynamic page that is wanted.
+pub struct Run<B> {
+    pub token: u32,
+    pub head_only: bool,
+    pub query: Option<B>,
+}
+
+/// The CGI component's answer.
+pub struct Page<B> {
+    pub token: u32,
+    pub status: u32,
+    pub media: u32,
+    pub body: Option<B>,
+}
+
+/// What happened on a socket.
+pub enum Event<B> {
+    Accepted {
+        socket: u32,
+    },
+    Received {
+        socket: u32,
+        data: B,
+    },
+    /// So many bytes have left, and nothing is queued now.
+    Drained {
+        socket: u32,
+        bytes: u32,
+    },
+    /// The peer sends no more.
+    PeerClosed {
+        socket: u32,
+    },
+    /// The socket number may be used again.
+    Gone {
+        socket: u32,
+    },
+}
+
+/// What the network stack is to do, numbered as in its interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum CommandKind {
+    Send = 1,
+    Close = 2,
+    Abort = 3,
+    Took = 4,
+}
+
+pub struct Command<B> {
+    pub kind: CommandKind,
+    pub socket: u32,
+    pub argument: u32,
+    pub data: Option<B>,
+}
+
+/// Time as the server needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Clock {
+    /// Milliseconds since some moment before the server started; never goes back.
+    pub ms: u64,
+    /// Seconds since 1970.
+    pub wall_seconds: u64,
+}
+
+/// Counters from outside, `None` where the image has no one who tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine {
+    pub space_switches: Option<u64>,
+    pub invocations: Option<u64>,
+    pub capabilities: Option<u64>,
+    /// Copied payload bytes, frames received, frames sent, sockets in use.
+    pub net: Option<[u64; 4]>,
+    /// CBUF pages: free, total, live, pooled.
+    pub cbuf_pages: Option<[u64; 4]>,
+    /// Pages that nobody was given.
+    pub free_pages: Option<u64>,
+}
