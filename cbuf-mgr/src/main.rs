@@ -219,4 +219,8 @@ impl stubs::cbuf_policy::Server for Policy {
     fn component_died(&self, _caller: ComponentId, number: u32) -> Result<(), Error> {
         with(|m| m.component_died(component(number)?))
     }
+
+    fn memory(&self, _caller: ComponentId) -> Result<(u64, u64), Error> {
+        with(|m| Ok((m.free_pages(), m.total_pages())))
+    }
 }

@@ -162,17 +162,26 @@ impl<M: Machine> Manager<M> {
         Ok(self.pool(component).map_err(|_| Error::NotFound)?.timing)
     }
 
+    /// Pages managed in all.
+    pub fn total_pages(&self) -> u64 {
+        self.frames.total_pages()
+    }
+
+    /// Pages that are in no pool's limit.
+    pub fn free_pages(&self) -> u64 {
+        self.total_pages().saturating_sub(self.reserved)
+    }
+
     /// Costs a look at every buffer: for people, not for policies.
     pub fn memory(&self) -> Memory {
-        let total = self.frames.total_pages();
         let live = (0..self.buffers.len() as u32)
             .map(CbufId)
             .filter(|id| !self.is_free(*id) && !self.is_garbage(*id))
             .filter_map(|id| Some(self.buffer(id).ok()?.pages()))
             .sum();
         Memory {
-            free: total.saturating_sub(self.reserved),
-            total,
+            free: self.free_pages(),
+            total: self.total_pages(),
             live,
             pooled: self.pooled,
         }

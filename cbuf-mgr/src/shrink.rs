@@ -11,7 +11,7 @@ impl<M: Machine> Manager<M> {
     /// A policy's `set_pool`; more than the description's maximum counts as the maximum.
     /// [`Error::NoMemory`]: more than is free; nothing changes.
     pub fn set_pool(&mut self, component: ComponentId, pages: u64) -> Result<(), Error> {
-        let free = self.frames.total_pages().saturating_sub(self.reserved);
+        let free = self.free_pages();
         let pool = self.pool_mut(component).map_err(|_| Error::NotFound)?;
         let pages = pages.min(pool.terms.max_pages);
         let old = pool.limit;
