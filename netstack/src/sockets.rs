@@ -201,6 +201,13 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         }
     }
 
+    /// What could wait has waited long enough.
+    pub fn hurry(&mut self, component: u16) {
+        if let Some(owner) = self.owners.iter_mut().find(|o| o.component == component) {
+            owner.urgent = !owner.ready.is_empty();
+        }
+    }
+
     /// Takes at most `most` events, in order for each socket; received bytes are copied into
     /// the inbox, one run for each `Received`.
     pub fn collect(

@@ -223,8 +223,7 @@ fn a_full_ring_gives_the_frame_back_and_empties() {
     }
     let back = driver
         .send(Page::new(vec![200; 60], &alive))
-        .err()
-        .expect("no slot is left");
+        .expect_err("no slot is left");
     assert!(driver.kick());
     assert!(!driver.kick(), "nothing new to show");
     for i in 0..128u8 {
