@@ -294,6 +294,11 @@ impl World {
         assert!(runs.is_empty());
     }
 
+    /// The application starts anew.
+    pub fn forget_application(&mut self) {
+        self.served.clear();
+    }
+
     pub fn idle(&mut self, micros: i64) {
         let until = self.now + micros;
         while self.now < until {
