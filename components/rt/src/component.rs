@@ -90,12 +90,11 @@ pub fn stop() -> ! {
 
 /// The assembly of `_start`. Every argument register keeps its place or moves once; `rsp` is
 /// computed from the thread's number. On the way back every register that is no result is
-/// cleared. `$row` is where the stacks begin; `$fault_row` is where they begin for a fault
-/// (method FAULT on interface 0), for the component that supervises others.
-#[doc(hidden)]
+/// cleared. What follows the function that dispatches is executed once `rsp` is set, for the one
+/// component whose stacks lie elsewhere; only `rcx` is free there.
 #[macro_export]
-macro_rules! __entry {
-    ($dispatch:path, $($fault:literal),*) => {
+macro_rules! entry {
+    ($dispatch:path $(, $extra:literal)* $(,)?) => {
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         #[unsafe(link_section = ".text.entry")]
@@ -104,7 +103,7 @@ macro_rules! __entry {
                 "mov ecx, r10d",
                 "shl rcx, {shift}",
                 "lea rsp, [rcx + {top}]",
-                $($fault,)*
+                $($extra,)*
                 // Seventh argument: where the reply goes.
                 "lea rcx, [rsp + 16]",
                 "mov [rsp], rcx",
@@ -207,15 +206,14 @@ macro_rules! component {
 
         const _: $crate::component::Dispatch = __dispatch;
 
-        $crate::__entry!(__dispatch,);
-        $crate::__support!();
+        $crate::entry!(__dispatch);
+        $crate::support!();
     };
 }
 
 /// The panic handler and the allocator.
-#[doc(hidden)]
 #[macro_export]
-macro_rules! __support {
+macro_rules! support {
     () => {
         #[panic_handler]
         fn __panicked(info: &core::panic::PanicInfo<'_>) -> ! {

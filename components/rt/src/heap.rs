@@ -26,9 +26,18 @@ pub(crate) fn claim() {
     if bytes > 0 {
         // SAFETY: `init` mapped so many bytes at HEAP, read-write, for this allocator alone, and
         // START comes once.
-        let claimed = unsafe { TALC.lock().0.claim(HEAP as *mut u8, bytes) };
-        assert!(claimed.is_some(), "the heap is too small to be one");
+        unsafe { claim_range(HEAP as *mut u8, bytes) };
     }
+}
+
+/// Hands a range of memory to the allocator. Panics when it is too small to be a heap.
+///
+/// # Safety
+/// The range is valid for reads and writes for ever, and from now on the allocator's alone.
+pub unsafe fn claim_range(base: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    let claimed = unsafe { TALC.lock().0.claim(base, bytes) };
+    assert!(claimed.is_some(), "the heap is too small to be one");
 }
 
 // SAFETY: talc gives out disjoint ranges of memory that it owns; the lock serialises it.

@@ -11,6 +11,6 @@ pub fn thread_id() -> ThreadId {
     unsafe {
         core::arch::asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags));
     }
-    // The supervisor takes faults on a second row of stacks (see `component::FAULT_ROW`).
+    // Modulo, because the supervisor takes faults on a second row of stacks.
     ThreadId((rsp.wrapping_sub(STACKS) / STACK_STRIDE % ThreadId::MAX) as u16)
 }

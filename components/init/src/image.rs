@@ -1,0 +1,436 @@
+//! Builds every component of the image: objects, address space, CSpace, start information.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use abi::captype::{MapFlags, Rights};
+use abi::layout::{CBUFS, HEAP, PAGE, STACK_STRIDE, STACKS, START_INFO};
+use abi::op::component::flags;
+use abi::start::{BootInfo, Import, StartInfo, init_slot, slot};
+use abi::{Badge, CPtr, CapType, ComponentId, ThreadId};
+use archive::Archive;
+use init::arguments::{Word, words};
+use manifest::{Component, Image, Right};
+use rt::cap;
+
+use crate::device::Devices;
+use crate::grants::{Grants, name};
+use crate::memory::Stock;
+use crate::space::{Space, Window, filled};
+use crate::trouble::{Doing, Result, Trouble};
+
+const PAGE_BYTES: u64 = PAGE as u64;
+const READ_WRITE: MapFlags = MapFlags::READ.union(MapFlags::WRITE);
+/// Root CNodes: 64 L2 CNodes for most, room for a million capabilities for who manages memory.
+const L1_BYTES: u64 = PAGE_BYTES;
+const LARGE_L1_BYTES: u64 = 256 << 10;
+/// The supervisor's thread runs before all others, so that the whole image starts first.
+pub const INIT_PRIORITY: u32 = u32::MAX;
+
+/// A component while it is built.
+struct Draft<'a> {
+    id: ComponentId,
+    component: &'a Component,
+    object: CPtr,
+    space: Space,
+    grants: Grants,
+    /// Table over its CBUF region, for the manager.
+    region: Option<CPtr>,
+}
+
+/// A component that is built.
+pub struct Built {
+    pub id: ComponentId,
+    pub name: String,
+    pub object: CPtr,
+    /// Its Entry of interface 0.
+    pub lifecycle: CPtr,
+}
+
+/// A thread that is configured.
+struct Made {
+    id: ThreadId,
+    name: String,
+    thread: CPtr,
+    priority: u32,
+    home: ComponentId,
+}
+
+pub struct Builder<'a> {
+    pub boot: &'a BootInfo,
+    pub archive: Archive<'a>,
+    pub image: &'a Image,
+    pub stock: Stock,
+    pub window: Window,
+}
+
+/// Puts the component's name before what went wrong with it.
+fn of(name: &str) -> impl Fn(Trouble) -> Trouble {
+    move |trouble| Trouble(format!("component {name}: {}", trouble.0))
+}
+
+impl<'a> Builder<'a> {
+    /// Builds all components and threads. Afterwards all memory that is left belongs to the
+    /// component with the right `ram`, if the image has one.
+    pub fn build(&mut self) -> Result<(Vec<Built>, StartInfo)> {
+        let mut drafts = Vec::new();
+        for (id, component) in self.image.ids() {
+            drafts.push(self.object(id, component).map_err(of(&component.name))?);
+        }
+        for draft in &mut drafts {
+            self.fill_space(draft).map_err(of(&draft.component.name))?;
+        }
+        let threads = self.threads(&drafts)?;
+        let objects: Vec<CPtr> = drafts.iter().map(|d| d.object).collect();
+        for draft in &mut drafts {
+            self.imports(draft, &objects)
+                .and_then(|()| self.rights(draft))
+                .map_err(of(&draft.component.name))?;
+        }
+        self.devices(&mut drafts)?;
+        self.clients(&mut drafts)?;
+        self.tell_threads(&mut drafts, &threads)?;
+        self.arguments(&mut drafts)?;
+        let own = self.own_imports(&objects)?;
+        Ok((self.finish(drafts)?, own))
+    }
+
+    /// What init itself invokes: what the image says, and the scheduler to block.
+    fn own_imports(&mut self, objects: &[CPtr]) -> Result<StartInfo> {
+        let sched = self.image.ids().find_map(|(id, component)| {
+            let provided = component.provides.iter();
+            let sched = provided.filter(|p| p.interface == "sched").next()?;
+            Some((sched.interface.as_str(), sched.number, id.0))
+        });
+        let edges = self.image.init_imports.iter();
+        let edges = edges.map(|e| (e.interface.as_str(), e.number, e.provider));
+        let mut info = crate::supervise::OWN;
+        for (interface, number, provider) in edges.chain(sched) {
+            let object = usize::from(provider)
+                .checked_sub(1)
+                .and_then(|n| objects.get(n));
+            let object = object
+                .ok_or_else(|| Trouble::new("init invokes a component that does not exist"))?;
+            let entry = self.stock.slot().doing("find a slot")?;
+            let badge = Badge::new(ComponentId::INIT, number);
+            cap::component::make_entry(*object, init_slot::CSPACE, entry, badge)
+                .doing("make an entry")?;
+            let at = usize::from(info.imports_len);
+            let import = info.imports.get_mut(at);
+            *import.ok_or_else(|| Trouble::new("init has too many imports"))? = Import {
+                interface: name(interface)?,
+                entry,
+                peer: ComponentId(provider),
+                reserved: 0,
+            };
+            info.imports_len += 1;
+        }
+        info.tsc_hz = self.boot.tsc_hz;
+        Ok(info)
+    }
+
+    /// The component's kernel objects, configured.
+    fn object(&mut self, id: ComponentId, component: &'a Component) -> Result<Draft<'a>> {
+        let program = self
+            .archive
+            .component(&component.binary)
+            .map_err(|e| Trouble::new(format!("program '{}': {}", component.binary, e.text())))?;
+        let stock = &mut self.stock;
+        let l1_bytes = if component.has(Right::CSpace) {
+            LARGE_L1_BYTES
+        } else {
+            L1_BYTES
+        };
+        let cspace = stock
+            .make(CapType::L1CNode, l1_bytes)
+            .doing("make a CSpace")?;
+        let l2 = stock
+            .make(CapType::L2CNode, abi::cptr::L2_BYTES as u64)
+            .doing("make a CSpace")?;
+        cap::install_l2(cspace, l2, 0).doing("make a CSpace")?;
+        let pml4 = stock.page(CapType::Pml4).doing("make an address space")?;
+        let object = stock.page(CapType::Component).doing("make a component")?;
+        let faults = stock.slot().doing("find a slot")?;
+        let badge = Badge::new(id, Badge::LIFECYCLE);
+        cap::component::make_entry(init_slot::COMPONENT, init_slot::CSPACE, faults, badge)
+            .doing("make an entry")?;
+        let flags = if component.no_preempt() {
+            flags::NO_PREEMPT
+        } else {
+            0
+        };
+        cap::component::configure(object, cspace, pml4, program.entry, faults, id, flags)
+            .doing("configure it")?;
+        let mut grants = Grants::new(id, component, cspace)?;
+        if component.has(Right::CSpace) {
+            grants.fixed(slot::CSPACE, cspace)?;
+            grants.grant("pml4", pml4, 0, 0)?;
+        }
+        Ok(Draft {
+            id,
+            component,
+            object,
+            space: Space::new(pml4),
+            grants,
+            region: None,
+        })
+    }
+
+    /// Program, stacks, heap and the CBUF region's table.
+    fn fill_space(&mut self, draft: &mut Draft<'_>) -> Result<()> {
+        let (stock, space) = (&mut self.stock, &mut draft.space);
+        let component = draft.component;
+        let program = self
+            .archive
+            .component(&component.binary)
+            .map_err(|e| Trouble::new(e.text()))?;
+        for segment in program.segments() {
+            let pages = segment.memory / PAGE_BYTES;
+            let flags = MapFlags::from_bits_truncate(segment.flags.bits());
+            let whole = segment.data.len() as u64 == segment.memory;
+            let (frame, offset) = if !segment.flags.contains(Rights::WRITE) && whole {
+                // Nobody can write it: all instances share the archive's pages.
+                (init_slot::ARCHIVE, segment.offset)
+            } else {
+                let data = segment.data;
+                (filled(stock, &self.window, data, segment.memory)?, 0)
+            };
+            space.map(stock, segment.address, frame, offset, pages, flags)?;
+        }
+        let bytes = component.stack_bytes;
+        let mut threads = self.image.threads_in(draft.id);
+        while threads != 0 {
+            let thread = u64::from(threads.trailing_zeros());
+            threads &= threads - 1;
+            let frame = filled(stock, &self.window, &[], bytes)?;
+            let top = STACKS as u64 + (thread + 1) * STACK_STRIDE as u64;
+            space.map(stock, top - bytes, frame, 0, bytes / PAGE_BYTES, READ_WRITE)?;
+        }
+        let bytes = component.heap_bytes;
+        if bytes > 0 {
+            let frame = filled(stock, &self.window, &[], bytes)?;
+            space.map(stock, HEAP as u64, frame, 0, bytes / PAGE_BYTES, READ_WRITE)?;
+        }
+        if component.pool.is_some() {
+            draft.region = Some(space.table(stock, 0, CBUFS as u64)?);
+        }
+        Ok(())
+    }
+
+    /// All threads of the image, configured, init's own first.
+    fn threads(&mut self, drafts: &[Draft<'_>]) -> Result<Vec<Made>> {
+        let mut made = Vec::from([Made {
+            id: ThreadId(0),
+            name: String::from("thread:init.0"),
+            thread: init_slot::THREAD,
+            priority: INIT_PRIORITY,
+            home: ComponentId::INIT,
+        }]);
+        for draft in drafts {
+            let name = &draft.component.name;
+            for (n, thread) in draft.component.threads.iter().enumerate() {
+                let object = self.stock.page(CapType::Thread).doing("make a thread")?;
+                let id = ThreadId(thread.id);
+                let argument = u32::try_from(thread.argument)
+                    .map_err(|_| of(name)(Trouble::new("a thread's argument exceeds 32 bits")))?;
+                cap::thread::configure(object, draft.object, id, argument)
+                    .doing("configure a thread")
+                    .map_err(of(name))?;
+                made.push(Made {
+                    id,
+                    name: format!("thread:{name}.{n}"),
+                    thread: object,
+                    priority: thread.priority,
+                    home: draft.id,
+                });
+            }
+        }
+        Ok(made)
+    }
+
+    /// Entries of what the component may invoke.
+    fn imports(&mut self, draft: &mut Draft<'_>, objects: &[CPtr]) -> Result<()> {
+        for edge in self.image.imports(draft.id) {
+            let peer = ComponentId(edge.provider);
+            let provider = match edge.provider.checked_sub(1) {
+                None => init_slot::COMPONENT,
+                Some(n) => *objects
+                    .get(usize::from(n))
+                    .ok_or_else(|| Trouble::new("it invokes a component that does not exist"))?,
+            };
+            let badge = Badge::new(draft.id, edge.number);
+            draft
+                .grants
+                .import(&edge.interface, provider, peer, badge)?;
+        }
+        Ok(())
+    }
+
+    /// Capabilities at fixed places.
+    fn rights(&mut self, draft: &mut Draft<'_>) -> Result<()> {
+        if draft.component.has(Right::Console) {
+            draft.grants.fixed(slot::CONSOLE, init_slot::CONSOLE)?;
+        }
+        if draft.component.has(Right::Kernel) {
+            draft.grants.fixed(slot::KERNEL, init_slot::KERNEL)?;
+        }
+        Ok(())
+    }
+
+    /// Devices to their drivers, and who waits for which interrupt to the scheduler.
+    fn devices(&mut self, drafts: &mut [Draft<'_>]) -> Result<()> {
+        if drafts.iter().all(|d| d.component.device.is_none()) {
+            return Ok(());
+        }
+        let mut devices = Devices::new(self.boot)?;
+        let mut bound = Vec::new();
+        for draft in drafts.iter_mut() {
+            let Some(device) = draft.component.device else {
+                continue;
+            };
+            let (space, grants) = (&mut draft.space, &mut draft.grants);
+            let (irq, bit) = devices
+                .give(&mut self.stock, &self.window, space, grants, device)
+                .map_err(of(&draft.component.name))?;
+            bound.push((
+                format!("irq-of:{}", draft.component.name),
+                irq,
+                bit,
+                draft.id,
+            ));
+        }
+        for draft in drafts
+            .iter_mut()
+            .filter(|d| d.component.has(Right::Threads))
+        {
+            for (name, irq, bit, id) in &bound {
+                draft.grants.grant(name, *irq, *bit, u64::from(id.0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// CBUF regions to the manager.
+    fn clients(&mut self, drafts: &mut [Draft<'_>]) -> Result<()> {
+        const DMA: u64 = 1 << 16;
+        let mut clients = Vec::new();
+        for draft in drafts.iter() {
+            let component = draft.component;
+            if let (Some(region), Some(pool)) = (draft.region, component.pool) {
+                let dma = if component.has(Right::Dma) { DMA } else { 0 };
+                let id = u64::from(draft.id.0) | dma;
+                let pages = pool.pages | pool.max << 32;
+                clients.push((&component.name, draft.id, region, id, pages));
+            }
+        }
+        for draft in drafts
+            .iter_mut()
+            .filter(|d| d.component.has(Right::CbufClients))
+        {
+            for (name, id, region, base, pages) in &clients {
+                let grants = &mut draft.grants;
+                grants.grant(&format!("client:{name}"), *region, *base, *pages)?;
+                let peers = self.image.peers(*id);
+                grants.grant(&format!("peers:{name}"), CPtr::NULL, u64::from(id.0), peers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Thread capabilities to the scheduler.
+    fn tell_threads(&mut self, drafts: &mut [Draft<'_>], threads: &[Made]) -> Result<()> {
+        for draft in drafts
+            .iter_mut()
+            .filter(|d| d.component.has(Right::Threads))
+        {
+            for made in threads {
+                let bytes = u64::from(made.priority) | u64::from(made.home.0) << 32;
+                let (thread, id) = (made.thread, u64::from(made.id.0));
+                draft.grants.grant(&made.name, thread, id, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the image and the kernel command line tell each component. A word that means nothing
+    /// is named on the console and left out.
+    fn arguments(&mut self, drafts: &mut [Draft<'_>]) -> Result<()> {
+        for draft in drafts.iter_mut() {
+            draft.grants.arguments(&draft.component.arguments)?;
+        }
+        let len = (self.boot.command_line_len as usize).min(self.boot.command_line.len());
+        let line = core::str::from_utf8(&self.boot.command_line[..len]).unwrap_or("");
+        for word in words(&self.image.arguments).chain(words(line)) {
+            let (component, text) = match word {
+                Word::Setting { component, text } => (component, text),
+                Word::Other(text) => {
+                    rt::println!("'{text}' on the command line is not COMPONENT.KEY=VALUE");
+                    continue;
+                }
+            };
+            match drafts.iter_mut().find(|d| d.component.name == component) {
+                Some(draft) => draft.grants.arguments(text).map_err(of(component))?,
+                None => rt::println!(
+                    "the command line sets {component}.{text}, but this image has no {component}"
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// Remaining memory to its manager, start information to everyone.
+    fn finish(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<Vec<Built>> {
+        let (epoch_tsc, epoch_seconds) = crate::wall::read();
+        let mut built = Vec::new();
+        let mut pages = Vec::new();
+        for draft in &mut drafts {
+            let name = &draft.component.name;
+            let page = self
+                .stock
+                .page(CapType::Frame)
+                .doing("find memory for it")
+                .map_err(of(name))?;
+            draft
+                .space
+                .map(
+                    &mut self.stock,
+                    START_INFO as u64,
+                    page,
+                    0,
+                    1,
+                    MapFlags::READ,
+                )
+                .map_err(of(name))?;
+            pages.push(page);
+            let lifecycle = self.stock.slot().doing("find a slot")?;
+            let badge = Badge::new(ComponentId::INIT, Badge::LIFECYCLE);
+            cap::component::make_entry(draft.object, init_slot::CSPACE, lifecycle, badge)
+                .doing("make an entry")?;
+            built.push(Built {
+                id: draft.id,
+                name: name.clone(),
+                object: draft.object,
+                lifecycle,
+            });
+        }
+        if let Some(draft) = drafts.iter_mut().find(|d| d.component.has(Right::Ram)) {
+            let rest = self
+                .stock
+                .rest(draft.grants.room())
+                .doing("hand memory over")?;
+            for piece in rest {
+                draft
+                    .grants
+                    .grant("ram", piece.ram, piece.base, piece.bytes)?;
+            }
+        }
+        for (draft, page) in drafts.iter_mut().zip(pages) {
+            draft.grants.info.tsc_hz = self.boot.tsc_hz;
+            draft.grants.info.epoch_tsc = epoch_tsc;
+            draft.grants.info.epoch_seconds = epoch_seconds;
+            self.window.fill(page, draft.grants.bytes(), PAGE_BYTES)?;
+        }
+        Ok(built)
+    }
+}
