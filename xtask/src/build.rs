@@ -13,7 +13,15 @@ pub fn everything(project: &Project) -> Result<(), String> {
     components(project)
 }
 
-pub fn kernel(project: &Project) -> Result<(), String> {
+/// The kernel and what one image needs.
+pub fn image(project: &Project, name: &str) -> Result<(), String> {
+    // Checked first: a mistake in the description shows before anything is compiled.
+    let image = compose::load(project, name)?.image;
+    kernel(project)?;
+    components_of(project, &image)
+}
+
+fn kernel(project: &Project) -> Result<(), String> {
     let script = project.root.join("kernel/kernel.ld");
     let flags = [
         format!("-Clink-arg=-T{}", script.display()),
@@ -36,7 +44,7 @@ pub fn kernel(project: &Project) -> Result<(), String> {
     simd::forbid(&project.kernel())
 }
 
-pub fn components(project: &Project) -> Result<(), String> {
+fn components(project: &Project) -> Result<(), String> {
     selected(project, &project.packages()?)
 }
 

@@ -51,7 +51,7 @@ enum Command {
     Test(TestArgs),
     /// Builds the kernel and all components, and packs one image or all
     Build {
-        /// A file of components/images, without its ending; all of them if absent
+        /// Only this file of components/images, given without its ending
         #[arg(long)]
         image: Option<String>,
     },
@@ -118,23 +118,7 @@ fn execute(command: Command) -> Result<(), String> {
     match command {
         Command::Run(args) => run::run(&project, &args),
         Command::Test(args) => test::run(&project, &args),
-        Command::Build { image } => {
-            install::rust_target()?;
-            build::everything(&project)?;
-            let names = match image {
-                Some(name) => vec![name],
-                None => project.images()?,
-            };
-            for name in names {
-                let packed = compose::pack(&project, &name)?;
-                println!(
-                    "packed {} ({} KiB)",
-                    project.shown(&packed.path),
-                    packed.bytes / 1024
-                );
-            }
-            Ok(())
-        }
+        Command::Build { image } => build(&project, image.as_deref()),
         Command::Image { name } => draw::draw(&project, &name),
         Command::NewComponent { name } => new_component::create(&project, &name),
         Command::Bench {
@@ -145,10 +129,30 @@ fn execute(command: Command) -> Result<(), String> {
     }
 }
 
+fn build(project: &Project, image: Option<&str>) -> Result<(), String> {
+    install::rust_target()?;
+    let names = match image {
+        Some(name) => {
+            build::image(project, name)?;
+            vec![name.to_string()]
+        }
+        None => {
+            build::everything(project)?;
+            project.images()?
+        }
+    };
+    for name in names {
+        let packed = compose::pack(project, &name)?;
+        let shown = project.shown(&packed.path);
+        println!("packed {shown} ({} KiB)", packed.bytes / 1024);
+    }
+    Ok(())
+}
+
 fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(), String> {
     let image = bench::image(name)?;
     install::everything()?;
-    build::everything(project)?;
+    build::image(project, image)?;
     let packed = compose::pack(project, image)?;
     let (root, kernel) = (project.root.clone(), project.kernel());
     let built = bench::Built {

@@ -13,7 +13,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub fn run(project: &Project, args: &RunArgs) -> Result<(), String> {
     net::port_free(args.port)?;
     install::everything()?;
-    build::everything(project)?;
+    build::image(project, &args.image)?;
     let packed = compose::pack(project, &args.image)?;
     let serves = packed.image.components.iter().any(|c| c.device.is_some());
     let folder = project.target().join("run");

@@ -13,14 +13,21 @@ pub enum DecodeError {
     OutOfRange,
 }
 
-impl core::fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
+impl DecodeError {
+    /// One sentence for a person.
+    pub const fn text(self) -> &'static str {
+        match self {
             DecodeError::Malformed => "the image description in the boot archive is malformed",
             DecodeError::OutOfRange => {
                 "the image description in the boot archive has a number out of range"
             }
-        })
+        }
+    }
+}
+
+impl core::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.text())
     }
 }
 
