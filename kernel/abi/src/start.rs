@@ -131,6 +131,8 @@ const _: () = assert!(size_of::<BootInfo>() <= crate::layout::PAGE);
 /// Fixed capability addresses of `init`, filled by the kernel.
 pub mod init_slot {
     use crate::CPtr;
+    /// L2 CNodes that the kernel installs in `init`'s CSpace, at indices from 0 on.
+    pub const L2_NODES: u32 = 16;
     pub const CSPACE: CPtr = CPtr(1);
     pub const CONSOLE: CPtr = CPtr(2);
     pub const KERNEL: CPtr = CPtr(3);
