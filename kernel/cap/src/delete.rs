@@ -17,18 +17,14 @@ use abi::Error;
 use abi::captype::CapType;
 
 /// Work that one call may do, in about the cost of looking at one word.
-const BUDGET: u32 = 4096;
+pub(crate) const BUDGET: u32 = 4096;
 /// What taking a capability out of the database costs.
 const REMOVE: u32 = 32;
 
 /// What is left of a call's work.
-pub(crate) struct Budget(u32);
+pub(crate) struct Budget(pub(crate) u32);
 
 impl Budget {
-    pub(crate) const fn new() -> Budget {
-        Budget(BUDGET)
-    }
-
     /// Errors: `Again` when the call has done enough. The last piece may overdraw.
     pub(crate) fn spend(&mut self, work: u32) -> Result<(), Error> {
         if self.0 == 0 {
@@ -49,7 +45,7 @@ impl<P: Platform> Caps<P> {
         if slot.is_empty() {
             return Err(Error::NoCapability);
         }
-        let mut budget = Budget::new();
+        let mut budget = Budget(self.budget);
         let mut result = self.begin_delete(slot, &mut budget);
         while result.is_ok() && !slot.is_empty() {
             result = self.delete_step(&mut budget);
@@ -65,7 +61,7 @@ impl<P: Platform> Caps<P> {
 
     /// Does a piece of a pending deletion, and says `Again`.
     pub(crate) fn carry_on(&mut self) -> Result<(), Error> {
-        let _ = self.finish_deletions(&mut Budget::new());
+        let _ = self.finish_deletions(&mut Budget(self.budget));
         self.flush();
         Err(Error::Again)
     }
@@ -82,14 +78,14 @@ impl<P: Platform> Caps<P> {
         if slot.is_deleting() || slot.is_empty() {
             return Ok(());
         }
-        budget.spend(REMOVE)?;
         let cap = slot.cap();
         let line = info(cap.ty);
         if line.is_mapping() {
-            budget.spend(cap.extra)?;
+            budget.spend(REMOVE + cap.extra)?;
             self.destroy_mapping(slot);
             return Ok(());
         }
+        budget.spend(REMOVE)?;
         if self.has_copies(slot) {
             self.take_out(slot);
             return Ok(());

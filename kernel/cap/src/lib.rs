@@ -25,6 +25,8 @@ pub mod platform;
 pub mod retype;
 pub mod revoke;
 pub mod slot;
+#[cfg(test)]
+mod tests;
 
 pub use cspace::{CSpace, SlotRun};
 pub use object::Identity;
@@ -38,6 +40,8 @@ pub struct Caps<P> {
     pending: Option<SlotRef>,
     /// Entries were cleared or changed since the last flush.
     stale_tlb: bool,
+    /// Work that one call may do; see [`delete`].
+    budget: u32,
     pub platform: P,
 }
 
@@ -47,6 +51,7 @@ impl<P: Platform> Caps<P> {
             mdb: mdb::Mdb::new(),
             pending: None,
             stale_tlb: false,
+            budget: delete::BUDGET,
             platform,
         }
     }

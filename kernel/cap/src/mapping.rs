@@ -394,7 +394,7 @@ impl<P: Platform> Caps<P> {
         Ok(())
     }
 
-    fn table(&self, base: u64) -> Table {
+    pub(crate) fn table(&self, base: u64) -> Table {
         let table = self.platform.virt(base);
         // SAFETY: `base` comes from a table capability, or from a mapping, which never outlives its
         // table's last capability: so this is a page-aligned, cleared page of a Ram region that only

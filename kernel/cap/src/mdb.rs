@@ -60,6 +60,11 @@ impl Mdb {
         self.len == 0
     }
 
+    #[cfg(test)]
+    pub(crate) fn root(&self) -> Link {
+        self.root
+    }
+
     /// Puts a filled slot, which is not in the tree, in its place.
     pub fn insert(&mut self, new: SlotRef) {
         let key = new.key();

@@ -17,7 +17,7 @@ impl<P: Platform> Caps<P> {
             return Err(Error::NoCapability);
         }
         slot.need(Rights::GRANT)?;
-        let result = self.revoke_some(slot, &mut Budget::new());
+        let result = self.revoke_some(slot, &mut Budget(self.budget));
         self.flush();
         result
     }

@@ -1,0 +1,326 @@
+//! Delete and revoke: what goes with the last copy, in bounded pieces, and what stays.
+
+use super::*;
+
+fn destroyed(w: &World) -> Vec<CapType> {
+    w.caps.platform.destroyed.iter().map(|cap| cap.ty).collect()
+}
+
+#[test]
+fn only_the_last_copy_takes_the_object() {
+    let mut w = World::new();
+    w.make(RAM, CapType::Thread, FREE_RAM, 0, FREE).unwrap();
+    w.copy(FREE + 1, FREE, Rights::all()).unwrap();
+    w.delete(w.boot(FREE)).unwrap();
+    assert!(destroyed(&w).is_empty());
+    assert_eq!(
+        w.make(RAM, CapType::Frame, FREE_RAM, PAGE, FREE),
+        Err(Error::Overlaps)
+    );
+    w.delete(w.boot(FREE + 1)).unwrap();
+    assert_eq!(destroyed(&w), [CapType::Thread]);
+    assert_eq!(w.make(RAM, CapType::Frame, FREE_RAM, PAGE, FREE), Ok(()));
+    assert_eq!(w.delete(w.boot(FREE + 1)), Err(Error::NoCapability));
+    assert_eq!(w.revoke(w.boot(FREE + 1)), Err(Error::NoCapability));
+    check::world(&w);
+}
+
+#[test]
+fn a_frames_last_copy_takes_its_mappings() {
+    let mut w = World::new();
+    w.make(RAM, CapType::Pt, FREE_RAM, 0, FREE).unwrap();
+    w.make(RAM, CapType::Frame, FREE_RAM + PAGE, PAGE, FREE + 1)
+        .unwrap();
+    w.copy(FREE + 2, FREE + 1, Rights::READ).unwrap();
+    for n in 0..8 {
+        w.map(FREE, FREE + 2, (n, 1), R, 0, FREE + 3 + n as usize)
+            .unwrap();
+    }
+    w.delete(w.boot(FREE + 2)).unwrap();
+    assert!(w.entry(FREE, 7).is_present());
+    let flushes = w.caps.platform.flushes;
+    w.delete(w.boot(FREE + 1)).unwrap();
+    assert!(!w.entry(FREE, 7).is_present());
+    assert_eq!(w.caps.platform.flushes, flushes + 1);
+    assert!((0..8).all(|n| w.boot(FREE + 3 + n).is_empty()));
+    check::world(&w);
+}
+
+/// Pml4 → Pdpt → Pd → Pt → two frames, in boot slots from FREE on; mappings from FREE + 10.
+fn address_space(w: &mut World) {
+    let tables = [CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
+    for (n, ty) in tables.into_iter().enumerate() {
+        w.make(RAM, ty, FREE_RAM + n as u64 * PAGE, 0, FREE + n)
+            .unwrap();
+    }
+    for n in 0..3 {
+        w.map(FREE + n, FREE + n + 1, (5, 1), RW, 0, FREE + 10 + n)
+            .unwrap();
+    }
+    w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, 8 * PAGE, FREE + 4)
+        .unwrap();
+    w.map(FREE + 3, FREE + 4, (0, 8), RW, 0, FREE + 13).unwrap();
+    w.map(FREE + 3, FREE + 4, (100, 3), RX, PAGE, FREE + 14)
+        .unwrap();
+}
+
+#[test]
+fn a_tables_last_copy_takes_what_is_mapped_in_it_and_where_it_is_mapped() {
+    let mut w = World::new();
+    address_space(&mut w);
+    check::world(&w);
+    w.delete(w.boot(FREE + 3)).unwrap();
+    assert!(!w.entry(FREE + 2, 5).is_present(), "the Pd let it go");
+    assert!([12, 13, 14].iter().all(|n| w.boot(FREE + n).is_empty()));
+    assert!(!w.boot(FREE + 11).is_empty() && !w.boot(FREE + 4).is_empty());
+    check::world(&w);
+    w.delete(w.boot(FREE)).unwrap();
+    assert!(w.boot(FREE + 10).is_empty());
+    check::world(&w);
+}
+
+#[test]
+fn a_readable_table_disappears_from_where_it_was_read() {
+    let mut w = World::new();
+    address_space(&mut w);
+    w.map(FREE + 3, FREE + 3, (200, 1), R, 0, FREE + 20)
+        .unwrap();
+    w.map(FREE + 3, FREE + 2, (201, 1), R, 0, FREE + 21)
+        .unwrap();
+    check::world(&w);
+    w.delete(w.boot(FREE + 2)).unwrap();
+    assert!(!w.entry(FREE + 3, 201).is_present());
+    assert!(w.entry(FREE + 3, 200).is_present());
+    check::world(&w);
+    w.delete(w.boot(FREE + 3)).unwrap();
+    check::world(&w);
+}
+
+#[test]
+fn a_cnode_goes_in_bounded_pieces() {
+    let mut w = World::new();
+    w.make(RAM, CapType::L2CNode, FREE_RAM, 0, FREE).unwrap();
+    let node = w.boot(FREE);
+    for n in 0..256 {
+        let inner = w.caps.inner_slot(node, n).unwrap();
+        w.caps
+            .copy(inner, w.boot(CONSOLE), Rights::all(), false)
+            .unwrap();
+    }
+    let console = w.caps.count();
+    assert_eq!(w.caps.delete(node), Err(Error::Again));
+    assert!(w.caps.count() < console && w.caps.deletion_pending());
+    check::world(&w);
+    // Meanwhile it is no CNode to anybody, and no memory changes hands.
+    assert_eq!(node.ty(), CapType::Null);
+    assert_eq!(w.caps.inner_slot(node, 0), Err(Error::WrongType));
+    assert_eq!(
+        w.copy(FREE + 1, FREE, Rights::all()),
+        Err(Error::NoCapability)
+    );
+    assert_eq!(
+        w.caps.move_to(w.boot(FREE + 1), node),
+        Err(Error::NoCapability)
+    );
+    assert_eq!(w.caps.identify(node), Err(Error::NoCapability));
+    assert_eq!(w.caps.revoke(node), Err(Error::NoCapability));
+    assert_eq!(
+        w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, PAGE, FREE + 1),
+        Err(Error::Again)
+    );
+    let (result, again) = w.until_done(|caps| caps.delete(node));
+    assert!(result.is_ok() || again == 0);
+    assert!(node.is_empty() && !w.caps.deletion_pending());
+    assert!(!w.boot(CONSOLE).is_empty());
+    check::world(&w);
+}
+
+#[test]
+fn who_wants_memory_carries_a_deletion_on() {
+    let mut w = World::new();
+    w.make(RAM, CapType::L2CNode, FREE_RAM, 0, FREE).unwrap();
+    let node = w.boot(FREE);
+    for n in 0..256 {
+        let inner = w.caps.inner_slot(node, n).unwrap();
+        w.caps
+            .copy(inner, w.boot(CONSOLE), Rights::all(), false)
+            .unwrap();
+    }
+    assert_eq!(w.caps.delete(node), Err(Error::Again));
+    let run = SlotRun::one(w.boot(FREE + 1)).unwrap();
+    let ram = w.boot(RAM);
+    let (result, again) = w.until_done(|caps| caps.retype(ram, run, CapType::L2CNode, FREE_RAM, 0));
+    assert_eq!(result, Ok(()));
+    assert!(again > 0);
+    assert_eq!(w.caps.delete(node), Err(Error::NoCapability));
+    check::world(&w);
+}
+
+#[test]
+fn cnodes_that_contain_themselves_and_each_other_go() {
+    // Itself.
+    let mut w = World::new();
+    w.make(RAM, CapType::L2CNode, FREE_RAM, 0, FREE).unwrap();
+    let inner = w.caps.inner_slot(w.boot(FREE), 77).unwrap();
+    w.caps.move_to(inner, w.boot(FREE)).unwrap();
+    check::world(&w);
+    w.delete(inner).unwrap();
+    assert!(inner.is_empty());
+    check::world(&w);
+    // A ring of three, each the last copy in the next; deleted from one inside.
+    for n in 0..3 {
+        w.make(
+            RAM,
+            CapType::L2CNode,
+            FREE_RAM + n * 4 * PAGE,
+            0,
+            FREE + n as usize,
+        )
+        .unwrap();
+    }
+    let inside: Vec<SlotRef> = (0..3)
+        .map(|n| w.caps.inner_slot(w.boot(FREE + n), 5).unwrap())
+        .collect();
+    for n in 0..3 {
+        w.caps
+            .move_to(inside[(n + 1) % 3], w.boot(FREE + n))
+            .unwrap();
+    }
+    check::world(&w);
+    w.delete(inside[1]).unwrap();
+    assert!(inside.iter().all(|slot| slot.is_empty()));
+    check::world(&w);
+    w.make(RAM, CapType::Frame, FREE_RAM, 12 * PAGE, FREE)
+        .unwrap();
+}
+
+#[test]
+fn a_chain_of_cnodes_goes_without_recursion() {
+    let mut w = World::new();
+    w.caps.budget = 64;
+    let count = 18;
+    for n in 0..count {
+        w.make(
+            RAM,
+            CapType::L2CNode,
+            FREE_RAM + n * 4 * PAGE,
+            0,
+            FREE + n as usize,
+        )
+        .unwrap();
+    }
+    for n in (1..count as usize).rev() {
+        let inner = w.caps.inner_slot(w.boot(FREE + n - 1), 200).unwrap();
+        w.caps.move_to(inner, w.boot(FREE + n)).unwrap();
+    }
+    check::world(&w);
+    let again = loop {
+        let slot = w.boot(FREE);
+        let result = w.caps.delete(slot);
+        check::world(&w);
+        if result != Err(Error::Again) {
+            break result;
+        }
+    };
+    assert_eq!(again, Ok(()));
+    assert_eq!(w.caps.count(), 8);
+    w.make(RAM, CapType::Frame, FREE_RAM, count * 4 * PAGE, FREE)
+        .unwrap();
+}
+
+#[test]
+fn a_component_lets_go_of_what_it_holds() {
+    let mut w = World::new();
+    w.make(RAM, CapType::Component, FREE_RAM, 0, FREE).unwrap();
+    w.make(RAM, CapType::L1CNode, FREE_RAM + PAGE, PAGE, FREE + 1)
+        .unwrap();
+    w.make(RAM, CapType::Pml4, FREE_RAM + 2 * PAGE, 0, FREE + 2)
+        .unwrap();
+    for (n, from) in [FREE + 1, FREE + 2].into_iter().enumerate() {
+        let inner = w.caps.inner_slot(w.boot(FREE), n as u32).unwrap();
+        w.caps.move_to(inner, w.boot(from)).unwrap();
+    }
+    w.caps
+        .make_entry(w.boot(FREE + 3), w.boot(FREE), 1, 2)
+        .unwrap();
+    check::world(&w);
+    w.delete(w.boot(FREE)).unwrap();
+    let gone = destroyed(&w);
+    assert_eq!(gone[0], CapType::Component, "told before it is taken apart");
+    assert!(gone.contains(&CapType::L1CNode) && gone.contains(&CapType::Pml4));
+    assert!(w.boot(FREE + 3).is_empty());
+    check::world(&w);
+}
+
+#[test]
+fn revoke_leaves_one() {
+    let mut w = World::new();
+    w.make(RAM, CapType::Ram, FREE_RAM, 16 * PAGE, FREE)
+        .unwrap();
+    w.copy(FREE + 1, FREE, Rights::all()).unwrap();
+    w.make(FREE, CapType::Frame, 0, 8 * PAGE, FREE + 2).unwrap();
+    w.make(FREE + 1, CapType::Pt, 8 * PAGE, 0, FREE + 3)
+        .unwrap();
+    w.make(FREE + 2, CapType::Frame, PAGE, PAGE, FREE + 4)
+        .unwrap();
+    w.map(FREE + 3, FREE + 4, (1, 1), R, 0, FREE + 5).unwrap();
+    w.map(FREE + 3, FREE + 2, (2, 3), R, 0, FREE + 6).unwrap();
+    w.copy(FREE + 7, FREE + 3, Rights::all()).unwrap();
+    check::world(&w);
+    w.revoke(w.boot(FREE)).unwrap();
+    assert!((1..8).all(|n| w.boot(FREE + n).is_empty()));
+    assert_eq!(w.boot(FREE).ty(), CapType::Ram);
+    assert_eq!(w.make(FREE, CapType::Frame, 0, 16 * PAGE, FREE + 1), Ok(()));
+    check::world(&w);
+}
+
+#[test]
+fn revoking_a_frame_unmaps_it_everywhere() {
+    let mut w = World::new();
+    address_space(&mut w);
+    w.revoke(w.boot(FREE + 4)).unwrap();
+    assert!(w.boot(FREE + 13).is_empty() && w.boot(FREE + 14).is_empty());
+    assert!(!w.boot(FREE + 4).is_empty());
+    check::world(&w);
+    w.map(FREE + 3, FREE + 4, (0, 8), RW, 0, FREE + 13).unwrap();
+    w.revoke(w.boot(FREE + 3)).unwrap();
+    assert!(w.boot(FREE + 12).is_empty(), "where the table was mapped");
+    assert!(!w.boot(FREE + 13).is_empty(), "what is mapped in it");
+    check::world(&w);
+}
+
+#[test]
+fn revoke_needs_grant() {
+    let mut w = World::new();
+    w.copy(FREE, RAM, Rights::READ | Rights::WRITE).unwrap();
+    assert_eq!(w.revoke(w.boot(FREE)), Err(Error::NoRight));
+    assert!(!w.boot(RAM).is_empty());
+}
+
+#[test]
+fn revoke_may_take_the_ground_it_stands_on() {
+    let mut w = World::new();
+    w.caps.budget = 80;
+    // The Ram capability lies in a CNode made from that very memory.
+    let ram = w.at(40);
+    w.caps.move_to(ram, w.boot(RAM)).unwrap();
+    check::world(&w);
+    w.revoke(ram).unwrap();
+    assert!(ram.is_empty());
+    w.settle();
+    // Only the roots beside it are left.
+    assert_eq!(w.caps.count(), 4);
+    check::world(&w);
+}
+
+#[test]
+fn the_last_ram_capability_just_goes() {
+    let mut w = World::new();
+    w.delete(w.boot(RAM)).unwrap();
+    check::world(&w);
+    assert!(w.caps.lookup(w.space(), CPtr(1)).is_err());
+    w.delete(w.boot(L2)).unwrap();
+    w.delete(w.boot(L1)).unwrap();
+    assert_eq!(w.caps.count(), 4);
+    check::world(&w);
+}
