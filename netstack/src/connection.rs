@@ -50,8 +50,8 @@ pub mod pending {
     /// The end of the connection that had this number before.
     pub const GONE_BEFORE: u8 = 1;
     pub const ACCEPTED: u8 = 2;
-    pub const RECEIVED: u8 = 4;
-    pub const SENT: u8 = 8;
+    pub const SENT: u8 = 4;
+    pub const RECEIVED: u8 = 8;
     pub const PEER_CLOSED: u8 = 16;
     pub const GONE: u8 = 32;
 }

@@ -269,6 +269,11 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 connection.flow.map_or([0; 4], |f| f.remote),
             ));
         }
+        if clear(connection, pending::SENT) {
+            let bytes = core::mem::take(&mut connection.left);
+            connection.late = false;
+            hand(Event::Sent(bytes as u32));
+        }
         let mut complete = true;
         if clear(connection, pending::RECEIVED) {
             loop {
@@ -293,11 +298,6 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 connection.untaken += copied;
                 hand(Event::Received);
             }
-        }
-        if clear(connection, pending::SENT) {
-            let bytes = core::mem::take(&mut connection.left);
-            connection.late = false;
-            hand(Event::Sent(bytes as u32));
         }
         if clear(connection, pending::PEER_CLOSED) {
             hand(Event::PeerClosed);

@@ -243,6 +243,10 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             }
             connection.flow = Some(flow);
         }
+        if connection.pending & pending::SENT != 0 && connection.peek().send_queue() == 0 {
+            // All of it is acknowledged: whoever waits for that has waited long enough.
+            self.tell(c, pending::SENT, true);
+        }
         self.touch(c);
         self.review(c);
     }
@@ -251,8 +255,8 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     /// handshake has stood still for long.
     fn claim(&mut self, listener: usize, now: Micros) -> Option<usize> {
         if self.listeners[listener].free.is_empty() {
-            if let Some(oldest) = self.listeners[listener].time_wait.front() {
-                self.leave_time_wait(usize::from(*oldest));
+            if let Some(oldest) = self.listeners[listener].time_wait.pop_front() {
+                self.end(usize::from(oldest));
             } else {
                 let stale = |c: &Connection<D>| {
                     c.listener == listener
@@ -435,7 +439,8 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         }
         self.counters.copied += connection.fill() as u64;
         let sent = connection.pending & pending::SENT != 0;
-        let late = connection.late;
+        // It may be waiting for room when it queued more than fitted.
+        let awaited = connection.late;
         let time = Instant::from_micros(now);
         let before = self.outgoing.len();
         let mut wire = Wire {
@@ -479,7 +484,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             self.tell(c, pending::GONE, false);
         }
         if sent {
-            self.tell(c, pending::SENT, late);
+            self.tell(c, pending::SENT, awaited);
         }
         self.review(c);
         let connection = &self.connections[c];
