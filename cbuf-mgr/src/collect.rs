@@ -3,6 +3,7 @@
 //! section 3.5. Costs a look at each buffer that the client owns and at their holders.
 
 use crate::control::Control;
+use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
 use crate::pool::{pages_of, push};
@@ -122,17 +123,27 @@ impl<M: Machine> Manager<M> {
         Ok(ready)
     }
 
-    /// Appends the garbage among what a client owns.
-    pub(crate) fn sweep(&self, owner: ComponentId, found: &mut Vec<CbufId>) -> Result<(), Error> {
-        let owned = &self.pool(owner)?.owned;
-        found
-            .try_reserve(owned.len() + 1)
-            .map_err(|_| Error::NoMemory)?;
-        found.extend(
-            owned
-                .iter()
-                .filter(|id| !self.is_free(**id) && self.is_garbage(**id)),
-        );
+    /// Appends the garbage among what a client owns, and ends what is lost.
+    pub(crate) fn sweep(
+        &mut self,
+        owner: ComponentId,
+        found: &mut Vec<CbufId>,
+    ) -> Result<(), Error> {
+        let count = self.pool(owner)?.owned.len();
+        found.try_reserve(count + 1).map_err(|_| Error::NoMemory)?;
+        // From the end: ending a buffer moves the last one into its place.
+        for place in (0..count).rev() {
+            let id = self.pool(owner)?.owned[place];
+            if self.is_free(id) {
+                continue;
+            }
+            match self.judge(id) {
+                Verdict::Live => {}
+                Verdict::Garbage => found.push(id),
+                // Somebody took it after all: then it is live.
+                Verdict::Lost => drop(self.destroy(id)),
+            }
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! and what it owned ends as soon as others are done with it. Its limit stays reserved, for it
 //! may be started anew.
 
+use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
 use abi::{ComponentId, Error};
@@ -29,7 +30,7 @@ impl<M: Machine> Manager<M> {
                 continue;
             };
             if let Some(record) = pool.control.record(CbufId(index as u32)) {
-                buffer.settled.add(record);
+                buffer.settled.settle(record, pool.terms.reach());
             }
             let holder = buffer.holders.remove(place);
             self.machine.unmap(component, holder.mapping);
@@ -49,6 +50,24 @@ impl<M: Machine> Manager<M> {
         }
         self.end_orphans();
         // Others' buffers that were on their way to it may be garbage now.
+        self.wake_all();
+        Ok(())
+    }
+
+    /// The supervisor starts a dead component anew; until it says so, the manager refuses the
+    /// component's calls. What was on its way to the old one ends here, as far as nobody
+    /// references it, for from now on sends to the component count again.
+    pub fn component_restarted(&mut self, component: ComponentId) -> Result<(), Error> {
+        if self.pool(component).map_err(|_| Error::NotFound)?.alive {
+            return Err(Error::BadState);
+        }
+        for index in 0..self.buffers.len() as u32 {
+            if self.judge(CbufId(index)) == Verdict::Lost {
+                // Somebody took it after all: then it is live.
+                let _ = self.destroy(CbufId(index));
+            }
+        }
+        self.pool_mut(component)?.alive = true;
         self.wake_all();
         Ok(())
     }

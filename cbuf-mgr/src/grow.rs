@@ -1,7 +1,7 @@
 //! Making and ending buffers.
 
 use crate::control::{Control, Withdrawn};
-use crate::liveness::{Counts, is_garbage};
+use crate::liveness::{Counts, Verdict, judge};
 use crate::machine::Machine;
 use crate::manager::Manager;
 use crate::pool::{Buffer, Holder, bit, pages_of};
@@ -84,16 +84,16 @@ impl<M: Machine> Manager<M> {
         Ok(())
     }
 
-    /// Whether nobody references a buffer and nothing of it is on its way.
-    pub(crate) fn is_garbage(&self, id: CbufId) -> bool {
+    /// Whether anybody references a buffer or anything of it is on its way.
+    pub(crate) fn judge(&self, id: CbufId) -> Verdict {
         let Ok(buffer) = self.buffer(id) else {
-            return false;
+            return Verdict::Live;
         };
         let records = buffer
             .holders
             .iter()
             .filter_map(|h| self.pool(h.component).ok()?.control.record(id));
-        is_garbage(records, buffer.settled, self.clients())
+        judge(records, buffer.settled, self.clients())
     }
 
     /// Ends a buffer that is garbage or in its owner's freelist, unless a component references
@@ -110,7 +110,8 @@ impl<M: Machine> Manager<M> {
         let mut inconsistent = false;
         while let Some(holder) = buffer.holders.last() {
             let pool = self.pools[holder.component.0 as usize].as_ref();
-            if let Some(record) = pool.and_then(|p| p.control.record(id)) {
+            let known = pool.and_then(|p| Some((p.control.record(id)?, p.terms.reach())));
+            if let Some((record, reach)) = known {
                 match Control::withdraw(record) {
                     Withdrawn::InUse => return Err(Error::Busy),
                     Withdrawn::Inconsistent => {
@@ -118,7 +119,7 @@ impl<M: Machine> Manager<M> {
                     }
                     Withdrawn::Gone => {}
                 }
-                buffer.settled.add(record);
+                buffer.settled.settle(record, reach);
             }
             if let Some(holder) = buffer.holders.pop() {
                 self.machine.unmap(holder.component, holder.mapping);
@@ -185,14 +186,14 @@ impl<M: Machine> Manager<M> {
 
     /// Whether `component` or a peer of it sent the buffer to it.
     pub(crate) fn was_sent_to(&self, id: CbufId, component: ComponentId) -> Result<bool, Error> {
-        let peers = self.pool(component)?.terms.peers | bit(component);
-        Ok(self.buffer(id)?.holders.iter().any(|h| {
-            let record = self
-                .pool(h.component)
-                .ok()
-                .and_then(|p| p.control.record(id));
-            peers & bit(h.component) != 0
-                && record.is_some_and(|r| r.receivers.load(SeqCst) & bit(component) != 0)
-        }))
+        let reach = self.pool(component)?.terms.reach();
+        let buffer = self.buffer(id)?;
+        let sent = |h: &Holder<_>| {
+            let record = self.pool(h.component).ok()?.control.record(id)?;
+            Some(record.receivers.load(SeqCst) & bit(component) != 0)
+        };
+        let mut senders = buffer.holders.iter();
+        Ok(buffer.settled.receivers & bit(component) != 0
+            || senders.any(|h| reach & bit(h.component) != 0 && sent(h) == Some(true)))
     }
 }

@@ -41,32 +41,56 @@ impl Counts {
         self.receivers |= record.receivers.load(Ordering::SeqCst);
     }
 
-    /// Nothing is on its way to a component that is `alive`.
-    fn balanced(self, alive: u64) -> bool {
-        self.sent == self.received || self.receivers & alive == 0
+    /// Adds what `record` said when its component ceased to be a holder. What it sent stays sent,
+    /// to those that it could reach.
+    pub fn settle(&mut self, record: &Record, peers: u64) {
+        let known = self.receivers;
+        self.add(record);
+        self.receivers = known | self.receivers & peers;
+    }
+
+    fn verdict(self, alive: u64) -> Verdict {
+        if self.sent == self.received {
+            Verdict::Garbage
+        } else if self.receivers & alive == 0 {
+            Verdict::Lost
+        } else {
+            Verdict::Live
+        }
     }
 }
 
-/// Whether a buffer that is mapped where `records` are is garbage. `settled` are the counts of
-/// components that had it mapped once; `alive` those that can still receive. Bounded; "no" also
-/// when it cannot be told now.
-pub fn is_garbage<'r>(
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Referenced, or on its way, or not to be told now.
+    Live,
+    Garbage,
+    /// Nobody references it, and what is on its way was meant for components that are dead. To
+    /// be ended, not used again under its id: a sender may not know of the death yet, and the
+    /// receiver be alive again when the id arrives.
+    Lost,
+}
+
+/// What a buffer is that is mapped where `records` are. `settled` are the counts of components
+/// that had it mapped once; `alive` those that can receive. Bounded.
+pub fn judge<'r>(
     records: impl Iterator<Item = &'r Record> + Clone,
     settled: Counts,
     alive: u64,
-) -> bool {
+) -> Verdict {
     let mut before = None;
     for _ in 0..PASSES {
         let mut counts = settled;
         // Counters before references: see above.
         records.clone().for_each(|r| counts.add(r));
-        if records.clone().any(|r| r.load().references() != 0) || !counts.balanced(alive) {
-            return false;
+        let verdict = counts.verdict(alive);
+        if records.clone().any(|r| r.load().references() != 0) || verdict == Verdict::Live {
+            return Verdict::Live;
         }
         if before == Some(counts) {
-            return true;
+            return verdict;
         }
         before = Some(counts);
     }
-    false
+    Verdict::Live
 }

@@ -220,6 +220,10 @@ impl stubs::cbuf_policy::Server for Policy {
         with(|m| m.component_died(component(number)?))
     }
 
+    fn component_restarted(&self, _caller: ComponentId, number: u32) -> Result<(), Error> {
+        with(|m| m.component_restarted(component(number)?))
+    }
+
     fn memory(&self, _caller: ComponentId) -> Result<(u64, u64), Error> {
         with(|m| Ok((m.free_pages(), m.total_pages())))
     }

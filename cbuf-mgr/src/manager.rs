@@ -3,6 +3,7 @@
 use crate::account::{Memory, Timing, Usage};
 use crate::control::Control;
 use crate::frames::Frames;
+use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::pool::{Buffer, Pool, Terms, bit, push};
 use abi::layout::MAX_CBUFS;
@@ -95,11 +96,14 @@ impl<M: Machine> Manager<M> {
             .ok_or(Error::Refused)
     }
 
-    /// The caller's pool. A component that was dead and calls was started anew.
+    /// The caller's pool. [`Error::Dead`]: it died and was not started anew.
     pub(crate) fn enter(&mut self, caller: ComponentId) -> Result<&mut Pool, Error> {
         let pool = self.pool_mut(caller)?;
-        pool.alive = true;
-        Ok(pool)
+        if pool.alive {
+            Ok(pool)
+        } else {
+            Err(Error::Dead)
+        }
     }
 
     pub(crate) fn buffer(&self, id: CbufId) -> Result<&Buffer<M::Frame, M::Mapping>, Error> {
@@ -176,7 +180,9 @@ impl<M: Machine> Manager<M> {
     pub fn memory(&self) -> Memory {
         let live = (0..self.buffers.len() as u32)
             .map(CbufId)
-            .filter(|id| !self.is_free(*id) && !self.is_garbage(*id))
+            .filter(|id| {
+                !self.is_free(*id) && self.buffer(*id).is_ok() && self.judge(*id) == Verdict::Live
+            })
             .filter_map(|id| Some(self.buffer(id).ok()?.pages()))
             .sum();
         Memory {

@@ -3,6 +3,7 @@
 //! image's graph; it keeps the mapping until the buffer ends. Source: CBUFs, sections 2.2, 3.6.
 
 use crate::control::Control;
+use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
 use crate::pool::Holder;
@@ -80,7 +81,7 @@ impl<M: Machine> Manager<M> {
             }
             None => true,
         };
-        if excess && self.is_garbage(id) && self.destroy(id).is_ok() {
+        if excess && self.judge(id) != Verdict::Live && self.destroy(id).is_ok() {
             self.wake_all();
         } else if let Some(owner) = owner {
             self.wake(owner);

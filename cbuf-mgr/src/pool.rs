@@ -52,6 +52,13 @@ pub struct Terms {
     pub peers: u64,
 }
 
+impl Terms {
+    /// Whom it can send to and receive from: its peers, and itself.
+    pub fn reach(&self) -> u64 {
+        self.peers | bit(self.component)
+    }
+}
+
 /// A client and its pool.
 pub struct Pool {
     pub terms: Terms,

@@ -2,6 +2,7 @@
 //! client's freelists behind the `inconsistent` flag, live buffers when their last reference
 //! goes (`relinquish`). Source: CBUFs, section 3.4.
 
+use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
 use abi::{ComponentId, Error};
@@ -99,7 +100,7 @@ impl<M: Machine> Manager<M> {
         let mut ended = 0;
         for place in (0..self.orphans.len()).rev() {
             let id: CbufId = self.orphans[place];
-            ended += usize::from(self.is_garbage(id) && self.destroy(id).is_ok());
+            ended += usize::from(self.judge(id) != Verdict::Live && self.destroy(id).is_ok());
         }
         ended
     }

@@ -1,0 +1,289 @@
+//! A machine of plain memory, and clients that run against the real manager in one process. Every
+//! client sees a buffer at the same address, as in the real system; that receivers map it
+//! read-only is written down and checked, not enforced.
+
+// Each test file uses its own part of this.
+#![allow(dead_code)]
+
+use abi::{ComponentId, Error, ThreadId};
+use cbuf_mgr::frames::Frames;
+use cbuf_mgr::machine::{ControlMemory, Machine};
+use cbuf_mgr::pool::Terms;
+use cbuf_mgr::{Manager, Step};
+use libcbuf::meta::{CbufId, Record};
+use libcbuf::primitive::AtomicU32;
+use libcbuf::ring::Ring;
+use libcbuf::{Client, Manager as Port};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub const PAGE: usize = 4096;
+/// Leaves that a client's control area has room for here.
+const LEAVES: usize = 64;
+
+/// Zeroed memory of its own.
+struct Area {
+    start: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: owns its memory.
+unsafe impl Send for Area {}
+
+impl Area {
+    fn new(bytes: usize) -> Self {
+        let layout = Layout::from_size_align(bytes, PAGE).unwrap();
+        // SAFETY: the size is not zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        assert!(!start.is_null());
+        Self { start, layout }
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.start, self.layout) }
+    }
+}
+
+pub struct Frame {
+    page: u64,
+    order: u32,
+}
+
+pub struct Fake {
+    /// What the page numbers from 0 on name.
+    memory: Area,
+    pages: u64,
+    control: HashMap<u16, (Area, Area, Area, usize)>,
+    /// First page → order.
+    pub frames: HashMap<u64, u32>,
+    /// (component, first page) → writable.
+    pub mapped: HashMap<(u16, u64), bool>,
+    /// So many more objects can be made; then it is out of memory.
+    pub budget: u64,
+    clock: std::time::Instant,
+}
+
+impl Fake {
+    pub fn new(pages: u64) -> Self {
+        Self {
+            memory: Area::new(pages as usize * PAGE),
+            pages,
+            control: HashMap::new(),
+            frames: HashMap::new(),
+            mapped: HashMap::new(),
+            budget: u64::MAX,
+            clock: std::time::Instant::now(),
+        }
+    }
+
+    fn spend(&mut self) -> Result<(), Error> {
+        self.budget = self.budget.checked_sub(1).ok_or(Error::NoMemory)?;
+        Ok(())
+    }
+
+    /// The page number behind an address in a buffer.
+    pub fn page_at(&self, address: usize) -> u64 {
+        ((address - self.memory.start as usize) / PAGE) as u64
+    }
+}
+
+// SAFETY: the areas are zeroed and live as long as the machine.
+unsafe impl Machine for Fake {
+    type Frame = Frame;
+    type Mapping = u64;
+
+    fn make_frame(&mut self, page: u64, order: u32) -> Result<Frame, Error> {
+        self.spend()?;
+        assert!(page % (1 << order) == 0 && page + (1 << order) <= self.pages);
+        for (other, o) in &self.frames {
+            assert!(page + (1 << order) <= *other || other + (1 << o) <= page);
+        }
+        self.frames.insert(page, order);
+        // SAFETY: inside the area, checked above.
+        unsafe {
+            let start = self.memory.start.add(page as usize * PAGE);
+            core::ptr::write_bytes(start, 0, PAGE << order);
+        }
+        Ok(Frame { page, order })
+    }
+
+    fn destroy_frame(&mut self, frame: Frame) {
+        assert_eq!(self.frames.remove(&frame.page), Some(frame.order));
+        assert!(self.mapped.keys().all(|(_, page)| *page != frame.page));
+    }
+
+    fn place(&self, page: u64) -> u64 {
+        (self.memory.start as usize / PAGE) as u64 + page
+    }
+
+    fn map(
+        &mut self,
+        client: ComponentId,
+        frame: &Frame,
+        page: u64,
+        order: u32,
+        writable: bool,
+    ) -> Result<u64, Error> {
+        self.spend()?;
+        assert_eq!((frame.page, frame.order), (page, order));
+        assert!(self.frames.contains_key(&page));
+        assert!(self.mapped.insert((client.0, page), writable).is_none());
+        Ok(page)
+    }
+
+    fn unmap(&mut self, client: ComponentId, page: u64) {
+        assert!(self.mapped.remove(&(client.0, page)).is_some());
+    }
+
+    fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error> {
+        self.spend()?;
+        let (root, ring) = (Area::new(4 * PAGE), Area::new(PAGE));
+        let leaves = Area::new(LEAVES * PAGE);
+        let memory = ControlMemory {
+            root: root.start.cast::<AtomicU32>(),
+            ring: ring.start.cast::<Ring>(),
+            leaves: leaves.start.cast::<Record>(),
+        };
+        let areas = (root, ring, leaves, 0);
+        assert!(self.control.insert(client.0, areas).is_none());
+        Ok(memory)
+    }
+
+    fn add_leaf(&mut self, client: ComponentId, leaf: usize) -> Result<(), Error> {
+        self.spend()?;
+        let areas = self.control.get_mut(&client.0).unwrap();
+        assert_eq!(areas.3, leaf);
+        if leaf == LEAVES {
+            return Err(Error::NoMemory);
+        }
+        areas.3 += 1;
+        Ok(())
+    }
+
+    fn ticks(&self) -> u64 {
+        self.clock.elapsed().as_nanos() as u64
+    }
+}
+
+/// What clients share: the manager, and where blocked ones wait.
+#[derive(Clone)]
+pub struct Host(pub Arc<Mutex<Manager<Fake>>>);
+
+pub struct Invocations {
+    host: Host,
+    component: ComponentId,
+    thread: ThreadId,
+}
+
+impl Port for Invocations {
+    fn collect(&self, order: u32, wait: bool) -> Result<u32, Error> {
+        let step = self
+            .host
+            .with(|m| m.collect(self.component, self.thread, order, wait))?;
+        match step {
+            Step::Ready(count) => Ok(count),
+            Step::Block => {
+                std::thread::sleep(std::time::Duration::from_micros(100));
+                self.host
+                    .with(|m| m.unblocked(self.component, self.thread, 100_000));
+                Ok(0)
+            }
+        }
+    }
+    fn map(&self, id: u32) -> Result<(), Error> {
+        self.host.with(|m| m.map(self.component, CbufId(id)))
+    }
+    fn relinquish(&self, id: u32) -> Result<(), Error> {
+        self.host.with(|m| m.relinquish(self.component, CbufId(id)))
+    }
+}
+
+impl Host {
+    /// Page 0 and the last page are never given out, so that an address off by one shows.
+    pub fn new(pages: u64) -> Self {
+        let mut frames = Frames::new(0, pages + 2).unwrap();
+        frames.add(1, pages);
+        let manager = Manager::new(Fake::new(pages + 2), frames).unwrap();
+        Self(Arc::new(Mutex::new(manager)))
+    }
+
+    pub fn with<R>(&self, action: impl FnOnce(&mut Manager<Fake>) -> R) -> R {
+        action(&mut self.0.lock().unwrap())
+    }
+
+    /// A client with a pool; every component is its peer.
+    pub fn client(&self, component: u16, pages: u64, max_pages: u64) -> &'static Client {
+        let component = ComponentId(component);
+        let terms = Terms {
+            component,
+            pages,
+            max_pages,
+            dma: false,
+            peers: u64::MAX,
+        };
+        self.with(|m| m.add_client(terms)).unwrap();
+        self.attach(component)
+    }
+
+    /// The library's side of a client, new. It lives as long as the process, as in a component.
+    pub fn attach(&self, component: ComponentId) -> &'static Client {
+        let memory = self.with(|m| {
+            let areas = &m.machine().control[&component.0];
+            (areas.0.start, areas.1.start, areas.2.start)
+        });
+        // The client outlives this function's borrow of the machine, so must the machine.
+        let host: &'static Host = Box::leak(Box::new(self.clone()));
+        let port = Box::leak(Box::new(Invocations {
+            host: host.clone(),
+            component,
+            thread: ThreadId(component.0),
+        }));
+        // SAFETY: the control areas live as long as the leaked host; the manager keeps them as a
+        // client expects.
+        let client = unsafe {
+            Client::new(
+                memory.0.cast::<AtomicU32>(),
+                memory.1.cast::<Ring>(),
+                memory.2.cast::<Record>(),
+                port,
+            )
+        };
+        Box::leak(Box::new(client))
+    }
+
+    /// A client's ring and leaves as words that anyone in that component may overwrite.
+    pub fn shared_words(&self, component: u16) -> Vec<&'static AtomicU32> {
+        self.with(|m| {
+            let (_, ring, leaves, count) = &m.machine().control[&component];
+            let word = |start: *mut u8, n: usize| {
+                // SAFETY: inside the area, which is leaked with the host.
+                unsafe { &*start.cast::<AtomicU32>().add(n) }
+            };
+            let ring = (0..PAGE / 4).map(|n| word(ring.start, n));
+            let leaves = (0..count * PAGE / 4).map(|n| word(leaves.start, n));
+            ring.chain(leaves).collect()
+        })
+    }
+
+    /// Checks the account against the machine: frames, pools and free pages.
+    pub fn check(&self) {
+        self.with(|m| {
+            let memory = m.memory();
+            let frames: u64 = m.machine().frames.values().map(|o| 1 << o).sum();
+            assert_eq!(frames, memory.pooled);
+            let clients = m.clients();
+            let usage = (0..64).filter_map(|c| m.usage(ComponentId(c)).ok());
+            let limits: u64 = usage.clone().map(|u| u.limit).sum();
+            let held: u64 = usage.map(|u| u.held).sum();
+            assert_eq!(memory.free, memory.total - limits);
+            assert!(held <= memory.pooled);
+            assert!(memory.live <= memory.pooled);
+            assert!(memory.pooled <= memory.total);
+            let _ = clients;
+        });
+    }
+}

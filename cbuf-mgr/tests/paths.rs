@@ -1,0 +1,348 @@
+//! The paths of a buffer's life, one by one, with real clients.
+
+mod common;
+
+use abi::{ComponentId, Error};
+use common::{Host, PAGE};
+use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Client, Incoming, Record};
+
+const A: ComponentId = ComponentId(1);
+const B: ComponentId = ComponentId(2);
+const C: ComponentId = ComponentId(3);
+
+fn filled(client: &'static Client, byte: u8, len: usize) -> Cbuf<'static> {
+    let mut buffer = Buffer::try_alloc(client, len).unwrap();
+    buffer.fill(byte);
+    buffer.freeze(len)
+}
+
+#[test]
+fn a_buffer_goes_round_and_comes_back() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 1, 1), host.client(2, 4, 4));
+    for round in 0..10u8 {
+        let sent = filled(a, round, 100);
+        let wire = sent.slice(10..50).send(B);
+        drop(sent);
+        // On its way: not garbage, though nobody references it.
+        assert_eq!(Buffer::try_alloc(a, 1).unwrap_err(), Error::NoMemory);
+        let got = Cbuf::receive(b, wire).unwrap();
+        assert_eq!(&got[..], &[round; 40]);
+        assert_eq!(Buffer::try_alloc(a, 1).unwrap_err(), Error::NoMemory);
+        drop(got);
+        host.check();
+    }
+    assert_eq!(host.with(|m| m.machine().frames.len()), 1);
+    assert_eq!(host.with(|m| m.machine().mapped.clone()).len(), 2);
+    assert!(host.with(|m| m.machine().mapped.iter().all(|((c, _), w)| (*c == 1) == *w)));
+}
+
+#[test]
+fn unshared_buffers_come_back_without_a_call() {
+    let host = Host::new(64);
+    let a = host.client(1, 8, 8);
+    drop(Buffer::try_alloc(a, 3 * PAGE).unwrap());
+    let calls = host.with(|m| m.usage(A).unwrap().calls);
+    for _ in 0..100 {
+        let buffer = Buffer::try_alloc(a, 4 * PAGE).unwrap();
+        assert_eq!(buffer.len(), 4 * PAGE);
+    }
+    assert_eq!(host.with(|m| m.usage(A).unwrap().calls), calls);
+}
+
+#[test]
+fn a_receiver_needs_a_send_and_a_peer() {
+    let host = Host::new(64);
+    let (a, b, c) = (
+        host.client(1, 4, 4),
+        host.client(2, 4, 4),
+        host.client(3, 4, 4),
+    );
+    let kept = filled(a, 7, PAGE);
+    let id = kept.id().0;
+    let guess = CbufRef {
+        id,
+        offset: 0,
+        len: 1,
+    };
+    assert_eq!(Cbuf::receive(b, guess).unwrap_err(), Error::BadBuffer);
+    let wire = kept.send(B);
+    assert_eq!(Cbuf::receive(c, wire).unwrap_err(), Error::BadBuffer);
+    let got = Cbuf::receive(b, wire).unwrap();
+    // Passed on.
+    let got = Cbuf::receive(c, got.send(C)).unwrap();
+    assert_eq!(got[PAGE - 1], 7);
+    for (offset, len) in [
+        (0, 4097),
+        (4096, 1),
+        (4097, 0),
+        (u32::MAX, 1),
+        (1, u32::MAX),
+    ] {
+        let wire = CbufRef { id, offset, len };
+        assert_eq!(Cbuf::receive(b, wire).unwrap_err(), Error::BadBuffer);
+    }
+    for id in [0, 2, 127, 128, 4000, 1 << 19, u32::MAX] {
+        let wire = CbufRef {
+            id,
+            offset: 0,
+            len: 0,
+        };
+        assert_eq!(
+            Cbuf::receive(b, wire).unwrap_err(),
+            Error::BadBuffer,
+            "{id}"
+        );
+    }
+    assert_eq!(
+        host.with(|m| m.physical(A, CbufId(id))),
+        Err(Error::NoRight)
+    );
+}
+
+#[test]
+fn an_id_from_outside_never_becomes_a_writable_buffer() {
+    let host = Host::new(64);
+    let a = host.client(1, 4, 4);
+    let buffer = Buffer::try_alloc(a, 1).unwrap();
+    let wire = CbufRef {
+        id: buffer.id().0,
+        offset: 0,
+        len: 1,
+    };
+    assert_eq!(Cbuf::receive(a, wire).unwrap_err(), Error::BadBuffer);
+    drop(buffer);
+    assert_eq!(Cbuf::receive(a, wire).unwrap_err(), Error::BadBuffer);
+    assert_eq!(a.cbuf_free(CbufId(wire.id)), Err(Error::BadBuffer));
+    assert_eq!(a.cbuf_send(CbufId(wire.id), B), Err(Error::BadBuffer));
+}
+
+#[test]
+fn the_raw_calls_do_what_the_paper_says() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 4, 4), host.client(2, 4, 4));
+    let (address, id) = a.cbuf_alloc(10).unwrap();
+    // SAFETY: allocated and not shared yet.
+    unsafe { address.write(42) };
+    a.cbuf_send(id, B).unwrap();
+    a.cbuf_free(id).unwrap();
+    let got = b.cbuf2buf(id, 0, 10).unwrap();
+    // SAFETY: received and not freed yet.
+    assert_eq!(unsafe { got.read() }, 42);
+    b.cbuf_free(id).unwrap();
+    assert_eq!(b.cbuf_free(id), Err(Error::BadBuffer));
+    assert_eq!(host.with(|m| m.memory().live), 0);
+}
+
+#[test]
+fn size_classes_never_lock_a_pool_up() {
+    let host = Host::new(64);
+    let a = host.client(1, 16, 16);
+    let small: Vec<_> = (0..16).map(|_| Buffer::try_alloc(a, 1).unwrap()).collect();
+    assert_eq!(Buffer::try_alloc(a, 1).unwrap_err(), Error::NoMemory);
+    drop(small);
+    let large = Buffer::try_alloc(a, 16 * PAGE).unwrap();
+    assert_eq!(Buffer::try_alloc(a, 1).unwrap_err(), Error::NoMemory);
+    drop(large);
+    let small: Vec<_> = (0..16).map(|_| Buffer::try_alloc(a, 1).unwrap()).collect();
+    assert_eq!(small.len(), 16);
+    assert_eq!(
+        Buffer::try_alloc(a, 17 * PAGE).unwrap_err(),
+        Error::NoMemory
+    );
+    assert_eq!(
+        Buffer::try_alloc(a, 4097 * PAGE).unwrap_err(),
+        Error::BadSize
+    );
+    host.check();
+}
+
+#[test]
+fn shrinking_takes_garbage_free_and_live_buffers_back() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 12, 12), host.client(2, 4, 4));
+    let garbage: Vec<_> = (0..4).map(|_| filled(a, 1, 1)).collect();
+    let free: Vec<_> = (0..4).map(|_| Buffer::try_alloc(a, 1).unwrap()).collect();
+    let live: Vec<_> = (0..4).map(|_| filled(a, 3, 1)).collect();
+    let away: Vec<_> = live
+        .iter()
+        .map(|l| Cbuf::receive(b, l.send(B)).unwrap())
+        .collect();
+    drop((garbage, free));
+    let held = |n| host.with(|m| assert_eq!(m.usage(A).unwrap().held, n));
+    held(12);
+    host.with(|m| m.set_pool(A, 8)).unwrap();
+    held(8);
+    host.with(|m| m.set_pool(A, 4)).unwrap();
+    held(4);
+    host.with(|m| m.set_pool(A, 1)).unwrap();
+    held(4);
+    drop(live);
+    held(4);
+    for (n, buffer) in (1..=4).rev().zip(away) {
+        assert_eq!(buffer[0], 3);
+        held(n);
+        drop(buffer);
+    }
+    // The last may stay: it is within the limit.
+    held(1);
+    host.check();
+    // The discarded records are stepped over, their ids used again.
+    host.with(|m| m.set_pool(A, 12)).unwrap();
+    let again: Vec<_> = (0..12).map(|_| Buffer::try_alloc(a, 1).unwrap()).collect();
+    assert!(again.iter().all(|b| b.id().0 < 40));
+    held(12);
+    host.check();
+}
+
+#[test]
+fn limits_and_maxima_hold() {
+    let host = Host::new(20);
+    let _a = host.client(1, 8, 30);
+    let free = || host.with(|m| m.memory().free);
+    assert_eq!(free(), 12);
+    assert_eq!(host.with(|m| m.set_pool(A, 21)), Err(Error::NoMemory));
+    assert_eq!(host.with(|m| m.set_pool(A, 20)), Ok(()));
+    assert_eq!(free(), 0);
+    host.with(|m| m.set_pool(A, 8)).unwrap();
+    assert_eq!(free(), 12);
+    assert_eq!(host.with(|m| m.set_pool(B, 1)), Err(Error::NotFound));
+    assert_eq!(
+        host.with(|m| m.set_pool(ComponentId(700), 1)),
+        Err(Error::NotFound)
+    );
+}
+
+#[test]
+fn the_dead_hold_nothing() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 4, 4), host.client(2, 4, 4));
+    let on_its_way = filled(a, 1, 1);
+    let _lost = on_its_way.send(B);
+    let held = filled(a, 2, 1);
+    std::mem::forget(Cbuf::receive(b, held.send(B)).unwrap());
+    drop((on_its_way, held));
+    let mine = filled(b, 9, 1);
+    let survivor = Cbuf::receive(a, mine.send(A)).unwrap();
+    std::mem::forget(mine);
+    std::mem::forget(filled(b, 8, 1));
+    assert_eq!(host.with(|m| m.memory().pooled), 4);
+    host.with(|m| m.component_died(B)).unwrap();
+    host.check();
+    // B's own are gone but for the one that A holds; A's are garbage now.
+    assert_eq!(host.with(|m| (m.memory().pooled, m.memory().live)), (3, 1));
+    assert_eq!(survivor[0], 9);
+    drop(survivor);
+    assert_eq!(host.with(|m| (m.memory().pooled, m.memory().live)), (2, 0));
+    // Started anew, it has an empty pool and working records.
+    assert!(Buffer::try_alloc(b, 1).is_err_and(|e| e == Error::Dead));
+    host.with(|m| m.component_restarted(B)).unwrap();
+    let b = host.attach(B);
+    let again: Vec<_> = (0..4).map(|n| filled(b, n, 1)).collect();
+    let got = Cbuf::receive(a, again[3].send(A)).unwrap();
+    assert_eq!(got[0], 3);
+    host.check();
+}
+
+#[test]
+fn no_memory_for_tables_is_an_error_not_a_leak() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 8, 8), host.client(2, 8, 8));
+    for budget in 0..6 {
+        host.with(|m| m.machine_mut().budget = budget);
+        let made = Buffer::try_alloc(a, 1);
+        if let Ok(buffer) = made {
+            let kept = buffer.freeze(1);
+            drop(Cbuf::receive(b, kept.send(B)));
+        }
+        host.with(|m| m.machine_mut().budget = u64::MAX);
+        host.check();
+    }
+    let all: Vec<_> = (0..8)
+        .map(|_| Buffer::try_alloc(a, 1).map(|b| b.freeze(1)))
+        .collect();
+    assert!(all.iter().filter(|b| b.is_ok()).count() >= 6);
+}
+
+struct Item {
+    number: u32,
+    data: Option<Cbuf<'static>>,
+}
+
+impl Record<'static> for Item {
+    const WIRE: usize = 16;
+    fn encode(self, _client: &'static Client, to: ComponentId, out: &mut [u8]) {
+        out[..4].copy_from_slice(&self.number.to_le_bytes());
+        libcbuf::batch::put_cbuf(self.data, to, &mut out[4..16]);
+    }
+    fn decode(client: &'static Client, wire: &[u8]) -> Result<Self, Error> {
+        Ok(Self {
+            number: u32::from_le_bytes(wire[..4].try_into().unwrap()),
+            data: libcbuf::batch::take_cbuf(client, &wire[4..16])?,
+        })
+    }
+}
+
+#[test]
+fn batches_carry_buffers_and_balance() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 16, 16), host.client(2, 4, 4));
+    let mut batch = Batch::new(a, B).unwrap();
+    assert_eq!(batch.capacity(), 256);
+    for number in 0..8 {
+        let data = (number % 2 == 0).then(|| filled(a, number as u8, 5));
+        batch.push(Item { number, data }).unwrap();
+    }
+    let mut got = Incoming::<Item>::from_wire(b, batch.into_wire()).unwrap();
+    for number in 0..5 {
+        let item = got.next().unwrap().unwrap();
+        assert_eq!(item.number, number);
+        assert_eq!(
+            item.data.map(|d| (d[4], d.len())),
+            (number % 2 == 0).then_some((number as u8, 5))
+        );
+    }
+    // The rest is received and freed with the batch.
+    drop(got);
+    assert_eq!(host.with(|m| m.memory().live), 0);
+
+    let mut batch = Batch::new(a, B).unwrap();
+    batch
+        .push(Item {
+            number: 1,
+            data: Some(filled(a, 1, 1)),
+        })
+        .unwrap();
+    drop(batch);
+    assert_eq!(host.with(|m| m.memory().live), 0);
+
+    let mut batch = Batch::with_capacity(a, B, 1).unwrap();
+    while batch
+        .push(Item {
+            number: 1,
+            data: None,
+        })
+        .is_ok()
+    {}
+    assert!(batch.is_full());
+    assert_eq!(Batch::<Item>::none().into_wire(), 0);
+    assert_eq!(Batch::<Item>::new(a, B).unwrap().into_wire(), 0);
+    drop(batch);
+    assert_eq!(host.with(|m| m.memory().live), 0);
+}
+
+#[test]
+fn a_batch_that_claims_more_than_it_has_is_refused() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 16, 16), host.client(2, 4, 4));
+    let sent = filled(a, 255, PAGE);
+    let id = u64::from(sent.send(B).id);
+    for count in [257u64, 1 << 28, u64::from(u32::MAX)] {
+        let refused = Incoming::<Item>::from_wire(b, id | count << 32);
+        assert!(refused.is_err_and(|e| e == Error::BadBuffer));
+    }
+    // Records full of nonsense: each is an error of its own.
+    let got = Incoming::<Item>::from_wire(b, id | 256 << 32).unwrap();
+    assert_eq!(got.filter(Result::is_err).count(), 256);
+    assert!(Incoming::<Item>::from_wire(b, 1 << 32).is_err());
+}
