@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::captype::{MapFlags, Rights};
-use abi::layout::{CBUFS, HEAP, PAGE, STACK_STRIDE, STACKS, START_INFO};
+use abi::layout::{CBUFS, HEAP, MANAGER_CONTROL, PAGE, STACK_STRIDE, STACKS, START_INFO};
 use abi::op::component::flags;
 use abi::start::{BootInfo, Import, StartInfo, init_slot, slot};
 use abi::{Badge, CPtr, CapType, ComponentId, ThreadId};
@@ -165,7 +165,6 @@ impl<'a> Builder<'a> {
         let mut grants = Grants::new(id, component, cspace)?;
         if component.has(Right::CSpace) {
             grants.fixed(slot::CSPACE, cspace)?;
-            grants.grant("pml4", pml4, 0, 0)?;
         }
         Ok(Draft {
             id,
@@ -214,6 +213,10 @@ impl<'a> Builder<'a> {
         }
         if component.pool.is_some() {
             draft.region = Some(space.table(stock, 0, CBUFS as u64)?);
+        }
+        if component.has(Right::CbufClients) {
+            let own = space.table(stock, 0, MANAGER_CONTROL as u64)?;
+            draft.grants.grant("own-pdpt", own, 0, 0)?;
         }
         Ok(())
     }

@@ -63,13 +63,16 @@ impl Stock {
         bytes / PAGE as u64
     }
 
-    /// An empty slot of init's CSpace. Grows the CSpace by an L2 CNode where the last is full.
+    /// An empty slot of init's CSpace. Grows the CSpace by an L2 CNode where the kernel's own
+    /// are used up.
     pub fn slot(&mut self) -> core::result::Result<CPtr, Error> {
         if self.next_slot.l2() == LAST {
-            let l2 = self.next_slot;
-            self.retype_into(l2, CapType::L2CNode, abi::cptr::L2_BYTES as u64)?;
-            cap::install_l2(init_slot::CSPACE, l2, l2.l1() + 1)?;
-            self.next_slot = CPtr::new(l2.l1() + 1, 0);
+            let (l2, next) = (self.next_slot, self.next_slot.l1() + 1);
+            if next >= init_slot::L2_NODES {
+                self.retype_into(l2, CapType::L2CNode, abi::cptr::L2_BYTES as u64)?;
+                cap::install_l2(init_slot::CSPACE, l2, next)?;
+            }
+            self.next_slot = CPtr::new(next, 0);
         }
         let slot = self.next_slot;
         self.next_slot = slot.plus(1);
