@@ -307,6 +307,12 @@ impl TypeInfo {
         }
     }
 
+    /// Can nothing come from it? Several such objects share one region: what follows one of them in
+    /// the database is its sibling.
+    pub fn is_leaf(&self) -> bool {
+        self.equality == Equality::RegionAndData
+    }
+
     /// Can its last copy go at once, with nothing else to take apart?
     pub fn is_simple(&self) -> bool {
         self.holds == Holds::Nothing && self.mapping.is_none() && self.level.is_none()

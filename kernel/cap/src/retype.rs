@@ -90,6 +90,9 @@ impl<P: Platform> Caps<P> {
 
     /// Has the capability a descendant (other than a mapping) that meets `[base, base + bytes)`?
     pub fn has_descendant_in(&self, slot: SlotRef, base: u64, bytes: u64) -> bool {
+        if info(slot.cap().ty).is_leaf() {
+            return false;
+        }
         let tree = info(slot.cap().ty).tree;
         // All descendants follow the copies. The first that ends after `base` is the first that
         // could meet the range, and no later one begins before it.
@@ -111,6 +114,9 @@ impl<P: Platform> Caps<P> {
     }
 
     pub(crate) fn first_descendant(&self, slot: SlotRef) -> Option<SlotRef> {
+        if info(slot.cap().ty).is_leaf() {
+            return None;
+        }
         let end = slot.end();
         self.mdb
             .first_after(&slot.key().after_copies())

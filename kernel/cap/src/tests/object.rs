@@ -171,3 +171,18 @@ fn irqs_belong_to_their_core() {
     let gone = w.caps.platform.destroyed.last().unwrap();
     assert_eq!((gone.ty, gone.data), (CapType::Irq, [1, 0]));
 }
+
+#[test]
+fn siblings_over_one_region_are_no_descendants() {
+    let mut w = World::new();
+    w.make(RAM, CapType::Component, FREE_RAM, 0, FREE).unwrap();
+    for n in 0..3 {
+        let dest = w.boot(FREE + 1 + n);
+        w.caps.make_entry(dest, w.boot(FREE), 1, n as u64).unwrap();
+    }
+    for n in 0..3 {
+        assert!(!w.caps.has_descendants(w.boot(FREE + 1 + n)));
+        w.revoke(w.boot(FREE + 1 + n)).unwrap();
+    }
+    assert!((0..4).all(|n| !w.boot(FREE + n).is_empty()));
+}
