@@ -50,7 +50,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
     for (what, damage, text) in damages {
         outcomes.run(&format!("boot refuses a {what} archive"), || {
             let path = damaged(project, what, damage)?;
-            let mut machine = machine(project, "webserver", 128);
+            let mut machine = machine(project, "minimal", 128);
             machine.archive = path;
             refuses(&machine, text)
         });
@@ -143,7 +143,7 @@ fn flip_middle(file: &mut [u8]) {
 }
 
 fn damaged(project: &Project, what: &str, damage: Damage) -> Result<PathBuf, String> {
-    let path = project.image("webserver");
+    let path = project.image("minimal");
     let mut file = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     damage(&mut file);
     let to = project
