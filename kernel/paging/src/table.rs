@@ -145,3 +145,205 @@ fn update(word: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) {
     // The closure gives `None` only for flags that were already refused: then nothing changes.
     let _ = word.fetch_update(WORD, WORD, |raw| change(Entry(raw)).map(|entry| entry.0));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+    use proptest::prelude::*;
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    #[repr(C, align(4096))]
+    struct Page([AtomicU64; ENTRIES as usize]);
+
+    fn page() -> Box<Page> {
+        Box::new(Page([const { AtomicU64::new(0) }; ENTRIES as usize]))
+    }
+
+    fn view(page: &Page) -> Table {
+        // SAFETY: the page lives as long as the tests use the view, and is only used through it.
+        unsafe { Table::new(NonNull::from(page).cast()) }
+    }
+
+    fn run(first: u16, count: u16) -> Run {
+        Run::new(Level::Pt, first, count).unwrap()
+    }
+
+    const R: MapFlags = MapFlags::READ;
+    const RW: MapFlags = MapFlags::READ.union(MapFlags::WRITE);
+
+    #[test]
+    fn map_checks_before_it_changes() {
+        let page = page();
+        let table = view(&page);
+        table.map_pages(run(3, 1), PhysAddr(0), 4096, R).unwrap();
+        let map = |first, count, address, bytes, flags| {
+            table.map_pages(run(first, count), PhysAddr(address), bytes, flags)
+        };
+        assert_eq!(map(1, 3, 0x1000, 4096, R), Err(Error::EntryInUse));
+        assert_eq!(map(4, 1, 0x1001, 4096, R), Err(Error::BadAlign));
+        assert_eq!(map(4, 1, 0x1000, 2 << 20, R), Err(Error::BadAlign));
+        assert_eq!(map(4, 1, 0, 3000, R), Err(Error::BadAlign));
+        assert_eq!(map(4, 1, 1 << 52, 4096, R), Err(Error::OutOfRange));
+        assert_eq!(map(4, 2, (1 << 52) - 4096, 4096, R), Err(Error::OutOfRange));
+        assert_eq!(map(4, 2, u64::MAX - 4095, 4096, R), Err(Error::OutOfRange));
+        assert_eq!(
+            map(4, 1, 0, 4096, RW | MapFlags::EXECUTE),
+            Err(Error::BadFlags)
+        );
+        assert_eq!(map(4, 1, 0, 4096, MapFlags::empty()), Err(Error::BadFlags));
+        let used: Vec<u16> = (0..ENTRIES)
+            .filter(|n| table.read(*n).unwrap().is_present())
+            .collect();
+        assert_eq!(used, [3]);
+    }
+
+    #[test]
+    fn tables_of_tables() {
+        let page = page();
+        let table = view(&page);
+        assert_eq!(table.map_table(511, PhysAddr(0x7000)), Ok(()));
+        assert_eq!(
+            table.map_table(511, PhysAddr(0x8000)),
+            Err(Error::EntryInUse)
+        );
+        assert_eq!(
+            table.map_table(512, PhysAddr(0x8000)),
+            Err(Error::OutOfRange)
+        );
+        assert_eq!(table.map_table(0, PhysAddr(0x8008)), Err(Error::BadAlign));
+        assert_eq!(table.read(511).unwrap().address(), PhysAddr(0x7000));
+        assert_eq!(table.read(512), Err(Error::OutOfRange));
+    }
+
+    #[test]
+    fn modify_and_clear_need_every_entry() {
+        let page = page();
+        let table = view(&page);
+        table
+            .map_pages(run(0, 2), PhysAddr(0x9000), 4096, RW)
+            .unwrap();
+        page.0[1].fetch_or(Entry::DIRTY | Entry::ACCESSED, WORD);
+        assert_eq!(table.modify(run(1, 2), R), Err(Error::EntryEmpty));
+        assert_eq!(table.clear_dirty(run(1, 2)), Err(Error::EntryEmpty));
+        assert!(table.read(1).unwrap().is_writable());
+        table.modify(run(0, 2), R).unwrap();
+        let entry = table.read(1).unwrap();
+        assert!(entry.is_dirty() && entry.is_accessed() && !entry.is_writable());
+        table.clear_dirty(run(0, 2)).unwrap();
+        let entry = table.read(1).unwrap();
+        assert!(!entry.is_dirty() && entry.is_accessed());
+        assert_eq!(
+            table.modify(run(0, 1), RW | MapFlags::EXECUTE),
+            Err(Error::BadFlags)
+        );
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Map(Run, u64, MapFlags),
+        Unmap(Run),
+        Modify(Run, MapFlags),
+        Touch(u16),
+        ClearDirty(Run),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let runs = (0u16..40, 1u16..12).prop_map(|(first, count)| run(first, count));
+        let flags = (0u8..16).prop_map(MapFlags::from_bits_truncate);
+        prop_oneof![
+            (runs.clone(), 0u64..1 << 40, flags.clone()).prop_map(|(r, p, f)| Step::Map(r, p, f)),
+            runs.clone().prop_map(Step::Unmap),
+            (runs.clone(), flags).prop_map(|(r, f)| Step::Modify(r, f)),
+            (0u16..52).prop_map(Step::Touch),
+            runs.prop_map(Step::ClearDirty),
+        ]
+    }
+
+    /// What a page is, without the entry's format.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    struct Mapped {
+        page: u64,
+        flags: MapFlags,
+        dirty: bool,
+    }
+
+    fn decode(entry: Entry) -> Option<Mapped> {
+        let mut flags = R;
+        flags.set(MapFlags::WRITE, entry.is_writable());
+        flags.set(MapFlags::EXECUTE, entry.0 & Entry::NO_EXECUTE == 0);
+        flags.set(MapFlags::UNCACHED, entry.0 & Entry::NO_CACHE != 0);
+        entry.is_present().then_some(Mapped {
+            page: entry.address().0 / 4096,
+            flags,
+            dirty: entry.is_dirty(),
+        })
+    }
+
+    fn legal(flags: MapFlags) -> bool {
+        flags.contains(R) && !flags.contains(MapFlags::WRITE | MapFlags::EXECUTE)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+        #[test]
+        fn agrees_with_a_list_of_pages(
+            steps in prop::collection::vec(any_step(), 1..if cfg!(miri) { 12 } else { 60 }),
+        ) {
+            let page = page();
+            let table = view(&page);
+            let mut model: Vec<Option<Mapped>> = std::vec![None; usize::from(ENTRIES)];
+            let range = |run: Run| usize::from(run.first())..usize::from(run.end());
+            for step in steps {
+                match step {
+                    Step::Map(run, first, flags) => {
+                        let free = model[range(run)].iter().all(Option::is_none);
+                        let fits = first + u64::from(run.count()) <= 1 << 40;
+                        let good = free && fits && legal(flags);
+                        let result = table.map_pages(run, PhysAddr(first * 4096), 4096, flags);
+                        prop_assert_eq!(result.is_ok(), good);
+                        if good {
+                            for (n, place) in model[range(run)].iter_mut().enumerate() {
+                                let page = first + n as u64;
+                                *place = Some(Mapped { page, flags, dirty: false });
+                            }
+                        }
+                    }
+                    Step::Unmap(run) => {
+                        table.unmap(run);
+                        model[range(run)].fill(None);
+                    }
+                    Step::Modify(run, flags) => {
+                        let full = model[range(run)].iter().all(Option::is_some);
+                        let good = full && legal(flags);
+                        prop_assert_eq!(table.modify(run, flags).is_ok(), good);
+                        if good {
+                            model[range(run)].iter_mut().flatten().for_each(|m| m.flags = flags);
+                        }
+                    }
+                    Step::Touch(index) => {
+                        if let Some(mapped) = &mut model[usize::from(index)] {
+                            mapped.dirty = true;
+                            page.0[usize::from(index)].fetch_or(Entry::DIRTY, WORD);
+                        }
+                    }
+                    Step::ClearDirty(run) => {
+                        let full = model[range(run)].iter().all(Option::is_some);
+                        prop_assert_eq!(table.clear_dirty(run).is_ok(), full);
+                        if full {
+                            model[range(run)].iter_mut().flatten().for_each(|m| m.dirty = false);
+                        }
+                    }
+                }
+                for index in 0..ENTRIES {
+                    let entry = table.read(index).unwrap();
+                    prop_assert_eq!(decode(entry), model[usize::from(index)]);
+                }
+                let all = run(0, ENTRIES);
+                prop_assert_eq!(table.is_empty(all), model.iter().all(Option::is_none));
+            }
+        }
+    }
+}
