@@ -7,7 +7,7 @@ use crate::response::{
     self, Connection as Field, HEAD_BYTES, MEDIA_JSON, MEDIA_TEXT, Out, Stamp, body_fields,
 };
 use crate::stats::{Counters, STATS_BYTES};
-use crate::status::Status;
+use crate::status::{Refusal, Status};
 use crate::work::{Kind, Work};
 
 /// What it takes to answer.
@@ -28,124 +28,113 @@ impl<P: Platform> Desk<'_, P> {
         work: &mut Work<P::Buffer>,
         connection: &mut Connection<P::Buffer>,
     ) -> bool {
-        let (outbox, stamp) = (&mut *self.outbox, self.stamp);
         let room = match work.kind {
             Kind::Lookup { .. } | Kind::Run { .. } => return false,
             Kind::Stats => HEAD_BYTES + STATS_BYTES,
             _ => HEAD_BYTES,
         };
-        if !outbox.reserve(room, self.platform) {
+        if !self.outbox.reserve(room, self.platform) {
             return false;
         }
         let socket = connection.socket;
-        let field = work.connection;
-        let status = status_of(&work.kind);
-        let (text, body) = match &mut work.kind {
-            Kind::File(file) => {
-                let file = &**file;
-                let text = outbox.send_text(socket, |out| {
-                    response::head(out, Status::Ok, stamp, &file.fields.found, field);
-                });
-                (text, file.body.clone())
+        let (bytes, own) = match &work.kind {
+            Kind::Stats => self.send_stats(socket, work),
+            _ => {
+                let stamp = self.stamp;
+                self.outbox.send_text(socket, |out| write(out, work, stamp))
             }
-            Kind::NotModified(file) => {
-                let fields = &file.fields.unchanged;
-                let text = outbox.send_text(socket, |out| {
-                    response::head(out, Status::NotModified, stamp, fields, field);
-                });
-                (text, None)
-            }
-            Kind::Page {
-                status,
-                media,
-                body,
-            } => {
-                let bytes = body.as_ref().map_or(0, |body| body.bytes().len());
-                let (status, media) = (*status, *media);
-                let text = outbox.send_text(socket, |out| {
-                    with_fields(out, status, stamp, field, |out| {
-                        body_fields(out, media, bytes);
-                        out.put(b"Cache-Control: no-store\r\n");
-                    });
-                });
-                (text, body.take())
-            }
-            Kind::Stats => {
-                let mut json = [0; STATS_BYTES];
-                let machine = self.platform.machine();
-                let mut cursor = Out::new(&mut json);
-                self.counters.write(
-                    &mut cursor,
-                    &machine,
-                    self.now_ms.saturating_sub(self.start_ms),
-                );
-                let bytes = cursor.written();
-                let head_only = work.head_only;
-                let text = outbox.send_text(socket, |out| {
-                    with_fields(out, Status::Ok, stamp, field, |out| {
-                        body_fields(out, MEDIA_JSON, bytes);
-                        out.put(b"Cache-Control: no-store\r\n");
-                    });
-                    if !head_only {
-                        out.put(&json[..bytes]);
-                    }
-                });
-                (text, None)
-            }
-            Kind::Refused(refusal) => {
-                let (refusal, head_only) = (*refusal, work.head_only);
-                let text = outbox.send_text(socket, |out| {
-                    with_fields(out, refusal.status, stamp, field, |out| {
-                        body_fields(out, MEDIA_TEXT, refusal.why.len() + 1);
-                        if refusal.status == Status::MethodNotAllowed {
-                            out.put(b"Allow: GET, HEAD\r\n");
-                        }
-                    });
-                    if !head_only {
-                        out.put(refusal.why.as_bytes());
-                        out.put(b"\n");
-                    }
-                });
-                (text, None)
-            }
-            Kind::Continue => {
-                let text =
-                    outbox.send_text(socket, |out| out.put(b"HTTP/1.1 100 Continue\r\n\r\n"));
-                (text, None)
-            }
-            Kind::Lookup { .. } | Kind::Run { .. } => return false,
         };
-        let (bytes, own) = text;
         connection.queued += bytes as u64;
         connection.parts += u32::from(own);
+        let body = match &mut work.kind {
+            Kind::File(file) => file.body.clone(),
+            Kind::Page { body, .. } => body.take(),
+            _ => None,
+        };
         if let Some(body) = body.filter(|body| !work.head_only && !body.bytes().is_empty()) {
             connection.queued += body.bytes().len() as u64;
             connection.parts += 1;
-            outbox.send(socket, body);
+            self.outbox.send(socket, body);
         }
-        self.counters.responses[usize::from(status / 100).clamp(1, 5) - 1] += 1;
+        let class = status_of(&work.kind) / 100;
+        self.counters.responses[usize::from(class).clamp(1, 5) - 1] += 1;
         connection.works = connection.works.saturating_sub(1);
-        if field == Field::Close {
-            outbox.put(CommandKind::Close, socket, 0);
+        if work.connection == Field::Close {
+            self.outbox.put(CommandKind::Close, socket, 0);
             connection.enter(Phase::Closing, self.now_ms);
         } else {
             connection.enter(Phase::Answering, self.now_ms);
         }
         true
     }
+
+    #[cold]
+    fn send_stats(&mut self, socket: u32, work: &Work<P::Buffer>) -> (usize, bool) {
+        let mut json = [0; STATS_BYTES];
+        let machine = self.platform.machine();
+        let mut cursor = Out::new(&mut json);
+        let uptime_ms = self.now_ms.saturating_sub(self.start_ms);
+        self.counters.write(&mut cursor, &machine, uptime_ms);
+        let bytes = cursor.written();
+        self.outbox.send_text(socket, |out| {
+            made(out, Status::Ok, self.stamp, MEDIA_JSON, bytes);
+            response::end(out, work.connection);
+            if !work.head_only {
+                out.put(&json[..bytes]);
+            }
+        })
+    }
 }
 
-/// A head whose own fields are written in place.
-fn with_fields(
-    out: &mut Out<'_>,
-    status: Status,
-    stamp: &Stamp,
-    field: Field,
-    fields: impl FnOnce(&mut Out<'_>),
-) {
+/// Writes the head of an answer, and the body of one that comes from here.
+fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
+    let field = work.connection;
+    match &work.kind {
+        Kind::File(file) => response::head(out, Status::Ok, stamp, &file.fields.found, field),
+        Kind::NotModified(file) => {
+            response::head(
+                out,
+                Status::NotModified,
+                stamp,
+                &file.fields.unchanged,
+                field,
+            );
+        }
+        Kind::Page {
+            status,
+            media,
+            body,
+        } => {
+            let bytes = body.as_ref().map_or(0, |body| body.bytes().len());
+            made(out, *status, stamp, *media, bytes);
+            response::end(out, field);
+        }
+        Kind::Refused(refusal) => refused(out, *refusal, work, stamp),
+        Kind::Continue => out.put(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        // These have been seen to elsewhere.
+        Kind::Stats | Kind::Lookup { .. } | Kind::Run { .. } => {}
+    }
+}
+
+#[cold]
+fn refused<B>(out: &mut Out<'_>, refusal: Refusal, work: &Work<B>, stamp: &Stamp) {
+    response::begin(out, refusal.status, stamp);
+    body_fields(out, MEDIA_TEXT, refusal.why.len() + 1);
+    if refusal.status == Status::MethodNotAllowed {
+        out.put(b"Allow: GET, HEAD\r\n");
+    }
+    response::end(out, work.connection);
+    if !work.head_only {
+        out.put(refusal.why.as_bytes());
+        out.put(b"\n");
+    }
+}
+
+/// The head of a page that is made anew each time, but for its end.
+fn made(out: &mut Out<'_>, status: Status, stamp: &Stamp, media: u32, bytes: usize) {
     response::begin(out, status, stamp);
-    fields(out);
-    response::end(out, field);
+    body_fields(out, media, bytes);
+    out.put(b"Cache-Control: no-store\r\n");
 }
 
 fn status_of<B>(kind: &Kind<B>) -> u16 {

@@ -1,5 +1,6 @@
 //! Conditional requests (RFC 9110, section 13): whether what the client has is still right.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::date;
@@ -13,11 +14,16 @@ pub struct Condition {
 }
 
 impl Condition {
-    pub fn keep(request: &Request<'_>) -> Self {
-        Self {
+    /// `None` where the request has no condition.
+    #[inline(never)]
+    pub fn keep(request: &Request<'_>) -> Option<Box<Self>> {
+        if request.if_none_match.is_none() && request.if_modified_since.is_none() {
+            return None;
+        }
+        Some(Box::new(Self {
             none_match: request.if_none_match.map(<[u8]>::to_vec),
             since: request.if_modified_since.and_then(date::parse),
-        }
+        }))
     }
 
     pub fn unchanged(&self, tag: u64, modified: u64) -> bool {

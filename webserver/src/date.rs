@@ -10,6 +10,7 @@ const DAY_SECONDS: u64 = 86_400;
 pub const DATE_BYTES: usize = 29;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`. Years past 9999 wrap, since the form has four digits.
+#[inline(never)]
 pub fn format(seconds: u64) -> [u8; DATE_BYTES] {
     let (days, time) = (seconds / DAY_SECONDS, seconds % DAY_SECONDS);
     let (year, month, day) = civil(days);

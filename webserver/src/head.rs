@@ -50,7 +50,7 @@ pub fn scan(bytes: &[u8], progress: &mut Progress) -> Scan {
     {
         return Scan::Refused(NO_METHOD);
     }
-    while let Some(lf) = find_lf(bytes, progress.scanned) {
+    for lf in LineFeeds::new(bytes, progress.scanned) {
         if lf == 0 || bytes[lf - 1] != b'\r' {
             return Scan::Refused(BARE_LF);
         }
@@ -76,28 +76,60 @@ pub fn scan(bytes: &[u8], progress: &mut Progress) -> Scan {
     }
 }
 
-/// The first LF at or after `from`, eight bytes a step.
-fn find_lf(bytes: &[u8], from: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let (words, rest) = bytes.get(from..)?.as_chunks::<8>();
-    let mut at = from;
-    for word in words {
-        let x = u64::from_le_bytes(*word) ^ (ONES * b'\n' as u64);
-        // The lowest marked byte is exact; a borrow can mark only bytes above a true one.
-        let marks = x.wrapping_sub(ONES) & !x & HIGHS;
-        if marks != 0 {
-            return Some(at + (marks.trailing_zeros() / 8) as usize);
+/// Where the LFs are, eight bytes a step.
+struct LineFeeds<'b> {
+    words: core::slice::Iter<'b, [u8; 8]>,
+    rest: &'b [u8],
+    /// Where the word after the current one begins.
+    next: usize,
+    /// The current word's LFs, a bit for each byte.
+    marks: u64,
+}
+
+impl<'b> LineFeeds<'b> {
+    /// Those at or after `from`.
+    fn new(bytes: &'b [u8], from: usize) -> Self {
+        let (words, rest) = bytes.get(from..).unwrap_or_default().as_chunks();
+        Self {
+            words: words.iter(),
+            rest,
+            next: from,
+            marks: 0,
         }
-        at += 8;
     }
-    Some(at + rest.iter().position(|b| *b == b'\n')?)
+}
+
+impl Iterator for LineFeeds<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        const LOWS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        const LFS: u64 = 0x0a0a_0a0a_0a0a_0a0a;
+        while self.marks == 0 {
+            let Some(word) = self.words.next() else {
+                let at = self.rest.iter().position(|b| *b == b'\n')?;
+                self.rest = &self.rest[at + 1..];
+                self.next += at + 1;
+                return Some(self.next - 1);
+            };
+            // The top bit of a byte of `marks` is set exactly where the byte of `x` is zero: no
+            // carry leaves a byte.
+            let x = u64::from_le_bytes(*word) ^ LFS;
+            self.marks = !(((x & LOWS) + LOWS) | x | LOWS);
+            self.next += 8;
+        }
+        let byte = self.marks.trailing_zeros() / 8;
+        self.marks &= self.marks - 1;
+        Some(self.next - 8 + byte as usize)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     fn whole(bytes: &[u8]) -> Scan {
         scan(bytes, &mut Progress::default())
@@ -162,9 +194,12 @@ mod tests {
         }
 
         #[test]
-        fn find_lf_is_position(bytes in proptest::collection::vec(8u8..12, 0..40), from in 0usize..44) {
-            let naive = (from..bytes.len()).find(|i| bytes[*i] == b'\n');
-            prop_assert_eq!(find_lf(&bytes, from), naive);
+        fn line_feeds_are_found_like_a_child_would(
+            bytes in proptest::collection::vec(prop_oneof![8u8..12, Just(0x8a), any::<u8>()], 0..40),
+            from in 0usize..44,
+        ) {
+            let naive: Vec<usize> = (from..bytes.len()).filter(|i| bytes[*i] == b'\n').collect();
+            prop_assert_eq!(LineFeeds::new(&bytes, from).collect::<Vec<_>>(), naive);
         }
     }
 }

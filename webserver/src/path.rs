@@ -41,6 +41,7 @@ const PLAIN: [bool; 256] = {
 
 /// Writes the normal form of `path`, which begins with '/', into `out`, which is at least as
 /// long, and returns its length.
+#[cold]
 pub fn normalise(path: &[u8], out: &mut [u8]) -> Result<usize, Refusal> {
     let mut length = 0;
     let mut at = 0;

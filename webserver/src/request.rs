@@ -112,13 +112,16 @@ fn target_parts(target: &[u8], method: Method) -> Result<(&[u8], &[u8]), Refusal
         _ if matches!(method, Method::NotAllowed | Method::Unknown) => b"/",
         _ => absolute(target).ok_or(Refusal::bad("the request target is not a path"))?,
     };
-    if origin.contains(&b'#') {
-        return Err(Refusal::bad("the request target has a fragment"));
+    let end = origin.iter().position(|b| matches!(b, b'?' | b'#'));
+    let (path, query) = match end.and_then(|at| origin.split_at_checked(at)) {
+        Some((path, query)) => (path, query),
+        None => (origin, &[][..]),
+    };
+    match query {
+        [] => Ok((path, query)),
+        [b'?', query @ ..] if !query.contains(&b'#') => Ok((path, query)),
+        _ => Err(Refusal::bad("the request target has a fragment")),
     }
-    Ok(match origin.iter().position(|b| *b == b'?') {
-        Some(at) => (&origin[..at], &origin[at + 1..]),
-        None => (origin, &[]),
-    })
 }
 
 /// Path and query of `http://authority/path`, which every server has to accept.
@@ -142,10 +145,23 @@ fn absolute(target: &[u8]) -> Option<&[u8]> {
 
 /// Whether a Host value could be `uri-host [ ":" port ]`. Empty is allowed (RFC 9112, 3.2).
 fn is_host(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|b| b.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(b))
+    value.iter().all(|b| HOST[usize::from(*b)])
 }
+
+const HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others: &[u8] = b"-._~:[]%!$&'()*+,;=";
+    while let [byte, rest @ ..] = others {
+        table[*byte as usize] = true;
+        others = rest;
+    }
+    table
+};
 
 /// What the header fields say, gathered before it is judged: their order means nothing.
 #[derive(Default)]
@@ -163,7 +179,9 @@ struct Fields<'h> {
 impl<'h> Fields<'h> {
     /// Takes one field in. The length picks the candidate, so that most names cost one branch.
     fn take(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Refusal> {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        // Bit 5 is what tells a letter's cases apart: most other names end here.
+        let is =
+            |known: &[u8]| (name[0] ^ known[0]) & !0x20 == 0 && name.eq_ignore_ascii_case(known);
         match name.len() {
             4 if is(b"host") => {
                 if core::mem::replace(&mut self.host, true) {
@@ -175,9 +193,15 @@ impl<'h> Fields<'h> {
             }
             6 if is(b"expect") => self.expect = Some(value),
             10 if is(b"connection") => {
-                for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= token.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                // Nearly every client says one of these two, and nothing else.
+                match value {
+                    b"Keep-Alive" | b"keep-alive" => self.keep_alive = true,
+                    _ => {
+                        for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                            self.close |= token.eq_ignore_ascii_case(b"close");
+                            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                        }
+                    }
                 }
             }
             13 if is(b"if-none-match") => {

@@ -91,3 +91,6 @@ impl Refusal {
         Self::new(Status::BadRequest, why)
     }
 }
+
+/// Said wherever memory is short for the moment.
+pub const NO_MEMORY: Refusal = Refusal::new(Status::Unavailable, "there is no memory just now");

@@ -1,5 +1,6 @@
 //! A request that is understood and not yet answered.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 
 use crate::cache::File;
@@ -23,7 +24,7 @@ pub enum Kind<B> {
     /// To ask the content component.
     Lookup {
         path: Option<B>,
-        condition: Condition,
+        condition: Option<Box<Condition>>,
     },
     /// To ask the CGI component; asked again for a while when it has no memory.
     Run {

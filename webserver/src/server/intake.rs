@@ -1,0 +1,249 @@
+//! From bytes to works: what a connection's next input asks for.
+
+use crate::body::Body;
+use crate::condition::{Condition, is_unchanged};
+use crate::head::{self, HEAD_MAX, Progress, Scan};
+use crate::path;
+use crate::platform::{PAGE_BYTES, Platform};
+use crate::request::{self, Framing, Method, Request};
+use crate::response::Connection as Field;
+use crate::routes::{Route, route};
+use crate::status::{NO_MEMORY, Refusal, Status};
+use crate::work::{Kind, Work};
+
+use super::Server;
+
+const NOT_ALLOWED: Refusal =
+    Refusal::new(Status::MethodNotAllowed, "only GET and HEAD are allowed");
+const UNKNOWN_METHOD: Refusal = Refusal::new(Status::NotImplemented, "the method is unknown");
+const UNKNOWN_CODING: Refusal =
+    Refusal::new(Status::NotImplemented, "the transfer coding is unknown");
+const UNMET: Refusal = Refusal::new(Status::ExpectationFailed, "the expectation cannot be met");
+
+impl<P: Platform> Server<P> {
+    /// Understands as many requests as `bytes`, the connection's next input, have and there is
+    /// room for. Answers how many bytes are done with.
+    pub(super) fn understand(&mut self, place: usize, bytes: &[u8], platform: &mut P) -> usize {
+        let mut at = 0;
+        loop {
+            let connection = &mut self.connections[place];
+            if !connection.is_open() || connection.last {
+                return bytes.len();
+            }
+            let rest = &bytes[at..];
+            if let Some((body, _)) = &mut connection.body {
+                match body.discard(rest) {
+                    Ok((taken, true)) => {
+                        at += taken;
+                        if let Some((_, work)) = connection.body.take() {
+                            self.push(place, work);
+                        }
+                    }
+                    Ok((_, false)) => return bytes.len(),
+                    Err(refusal) => {
+                        connection.body = None;
+                        self.refuse(place, refusal);
+                    }
+                }
+                continue;
+            }
+            if rest.is_empty() {
+                return at;
+            }
+            if connection.progress == Progress::default() {
+                // RFC 9112, section 2.2: empty lines before a request are no request.
+                match rest {
+                    [b'\r', b'\n', ..] => {
+                        at += 2;
+                        continue;
+                    }
+                    [b'\r'] => return at,
+                    _ => {}
+                }
+            }
+            if connection.is_full() {
+                if !connection.backlog {
+                    connection.backlog = true;
+                    if !self.backlog.contains(&place) {
+                        self.backlog.push(place);
+                    }
+                }
+                return at;
+            }
+            match head::scan(rest, &mut connection.progress) {
+                Scan::Partial => return at,
+                Scan::Refused(refusal) => self.refuse(place, refusal),
+                Scan::Complete(length) => {
+                    connection.progress = Progress::default();
+                    at += length;
+                    match request::parse(&rest[..length]) {
+                        Ok(request) => self.request(place, &request, platform),
+                        Err(refusal) => self.refuse(place, refusal),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Refuses where the next request's beginning is in doubt: the connection ends.
+    #[cold]
+    pub(super) fn refuse(&mut self, place: usize, refusal: Refusal) {
+        self.counters.requests += 1;
+        self.push(
+            place,
+            Work {
+                place,
+                generation: self.connections[place].generation,
+                head_only: false,
+                connection: Field::Close,
+                kind: Kind::Refused(refusal),
+            },
+        );
+    }
+
+    pub(super) fn request(&mut self, place: usize, request: &Request<'_>, platform: &mut P) {
+        let mut framing = match request.framing {
+            Framing::None => None,
+            Framing::Length(length) => match Body::with_length(length) {
+                Ok(body) => Some(body),
+                Err(refusal) => return self.refuse(place, refusal),
+            },
+            Framing::Chunked => Some(Body::CHUNKED),
+            Framing::Unknown => return self.refuse(place, UNKNOWN_CODING),
+        };
+        self.counters.requests += 1;
+        let refused = match request.method {
+            Method::Unknown => Some(UNKNOWN_METHOD),
+            Method::NotAllowed => Some(NOT_ALLOWED),
+            _ if request.expects_other => Some(UNMET),
+            _ => None,
+        };
+        let mut keep = request.keep;
+        let generation = self.connections[place].generation;
+        if framing.is_some() && request.expects_continue {
+            if refused.is_some() {
+                // The client may send the body or not: nobody can tell what comes next.
+                keep = false;
+                framing = None;
+            } else {
+                self.push(
+                    place,
+                    Work {
+                        place,
+                        generation,
+                        head_only: false,
+                        connection: Field::Stays,
+                        kind: Kind::Continue,
+                    },
+                );
+            }
+        }
+        let kind = match refused {
+            Some(refusal) => Kind::Refused(refusal),
+            None => self.kind(request, framing.is_some(), platform),
+        };
+        let work = Work {
+            place,
+            generation,
+            head_only: request.method == Method::Head,
+            connection: match (keep, request.minor) {
+                (false, _) => Field::Close,
+                (true, 0) => Field::KeepAlive,
+                (true, _) => Field::Stays,
+            },
+            kind,
+        };
+        match framing {
+            Some(body) => self.connections[place].body = Some((body, work)),
+            None => self.push(place, work),
+        }
+    }
+
+    /// Who is to answer. The text that a component will be asked about goes into the round's
+    /// page, or, where the answer has to wait for a body, into one of its own.
+    pub(super) fn kind(
+        &mut self,
+        request: &Request<'_>,
+        later: bool,
+        platform: &mut P,
+    ) -> Kind<P::Buffer> {
+        let mut room;
+        let name = if path::is_plain(request.path) {
+            request.path
+        } else {
+            room = [0; HEAD_MAX];
+            match path::normalise(request.path, &mut room) {
+                Ok(length) => &room[..length],
+                Err(refusal) => return Kind::Refused(refusal),
+            }
+        };
+        match route(name) {
+            Route::Stats => Kind::Stats,
+            Route::Cgi => {
+                let since_ms = self.clock.ms;
+                match self.text(request.query, later, platform) {
+                    Ok(query) => Kind::Run {
+                        query,
+                        since_ms,
+                        again: false,
+                    },
+                    Err(refusal) => Kind::Refused(refusal),
+                }
+            }
+            Route::File => match self.cache.get(name) {
+                Some(file) if is_unchanged(request, file.tag, file.modified) => {
+                    Kind::NotModified(file.clone())
+                }
+                Some(file) => Kind::File(file.clone()),
+                None => match self.text(name, later, platform) {
+                    Ok(path) => Kind::Lookup {
+                        path,
+                        condition: Condition::keep(request),
+                    },
+                    Err(refusal) => Kind::Refused(refusal),
+                },
+            },
+        }
+    }
+
+    /// `None` where the text is empty or comes with the page that is open now, for the work
+    /// that is pushed next.
+    pub(super) fn text(
+        &mut self,
+        text: &[u8],
+        later: bool,
+        platform: &mut P,
+    ) -> Result<Option<P::Buffer>, Refusal> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if text.len() > PAGE_BYTES {
+            return Err(Refusal::new(Status::UriTooLong, "the path is too long"));
+        }
+        let copy = |room: &mut [u8]| {
+            room[..text.len()].copy_from_slice(text);
+            text.len()
+        };
+        if later {
+            let mut page = platform.page().ok_or(NO_MEMORY)?;
+            let bytes = copy(&mut page);
+            return Ok(Some(platform.freeze(page, bytes)));
+        }
+        if !self.asks.fits(text.len()) {
+            self.seal_asks(platform);
+        }
+        if !self.asks.open(platform) {
+            return Err(NO_MEMORY);
+        }
+        let span = self.asks.write(copy).ok_or(NO_MEMORY)?;
+        self.asked.push((self.works.len(), span));
+        Ok(None)
+    }
+
+    pub(super) fn push(&mut self, place: usize, work: Work<P::Buffer>) {
+        let connection = &mut self.connections[place];
+        connection.works += 1;
+        connection.last |= work.connection == Field::Close;
+        self.works.push(work);
+    }
+}
