@@ -81,18 +81,19 @@ impl Cpu {
     /// # Safety
     /// Once, at boot, on the core that boots, with `kernel_stack` the top of its stack.
     pub unsafe fn boot(kernel_stack: u64) -> &'static mut Cpu {
-        // SAFETY: the caller calls this once, so that no other reference exists.
-        let cpu: &'static mut Cpu = unsafe { &mut *(&raw mut BOOT_CPU) };
-        cpu.own_address = cpu;
+        let pointer = &raw mut BOOT_CPU;
+        // SAFETY: the caller calls this once, so that no other reference exists. The tables are
+        // written here and from then on read by the processor alone: `Cpu` offers no way to them.
+        let cpu = unsafe {
+            (*pointer).tables.load(kernel_stack);
+            (*pointer).idt.load();
+            &mut *pointer
+        };
+        cpu.own_address = pointer;
         cpu.kernel_stack = kernel_stack;
-        // SAFETY: tables and idt are part of the static; they are written here and then only
-        // read by the processor, and `Cpu` offers no way to reach them again.
-        let (tables, idt) = unsafe { (&mut *(&raw mut cpu.tables), &mut *(&raw mut cpu.idt)) };
-        tables.load(kernel_stack);
-        idt.load();
         // SAFETY: in the kernel GS is this core; user code starts with a GS base of zero.
         unsafe {
-            Msr::new(GS_BASE).write(cpu.own_address as u64);
+            Msr::new(GS_BASE).write(pointer as u64);
             Msr::new(KERNEL_GS_BASE).write(0);
         }
         cpu

@@ -5,7 +5,7 @@ use crate::arch::features::Features;
 use crate::arch::space::{self, Space, TAGS};
 use crate::memory::{FIRST_KERNEL_ENTRY, Phys};
 use crate::object::component::Life;
-use crate::object::thread::Frame;
+use crate::object::thread::{Frame, Waiting};
 use crate::object::{Component, Thread};
 use abi::CapType;
 use cap::{Cap, Platform};
@@ -120,10 +120,9 @@ impl Machine {
         }
     }
 
-    /// The used part of a thread's invocation stack.
-    pub fn frames(&self, thread: *mut Thread) -> &mut [Frame] {
-        // SAFETY: the thread is live, and between its first frame and its top the core wrote
-        // frames. Nobody else looks at them while the kernel is in here.
+    /// The used part of a thread's invocation stack, as first frame and number of frames.
+    fn used_frames(&self, thread: *mut Thread) -> (*mut Frame, usize) {
+        // SAFETY: the thread is live, and its top lies in its own array of frames.
         unsafe {
             let base: *mut Frame = (&raw mut (*thread).frames).cast();
             let top = if thread == self.thread {
@@ -131,8 +130,20 @@ impl Machine {
             } else {
                 (*thread).top
             };
-            core::slice::from_raw_parts_mut(base, top.offset_from_unsigned(base))
+            (base, top.offset_from_unsigned(base))
         }
+    }
+
+    pub fn frames(&self, thread: *mut Thread) -> &[Frame] {
+        let (base, count) = self.used_frames(thread);
+        // SAFETY: the core wrote these frames, and nobody changes them while it is borrowed.
+        unsafe { core::slice::from_raw_parts(base, count) }
+    }
+
+    fn frames_mut(&mut self, thread: *mut Thread) -> &mut [Frame] {
+        let (base, count) = self.used_frames(thread);
+        // SAFETY: as in `frames`.
+        unsafe { core::slice::from_raw_parts_mut(base, count) }
     }
 
     /// The component that a thread runs or waits in.
@@ -145,15 +156,16 @@ impl Machine {
         }
     }
 
-    /// Is any configured thread in `component`, or will one return to it?
+    /// Is any thread in `component`, or will one return to it?
     pub fn in_use(&mut self, component: *mut Component) -> bool {
         let mut used = false;
         self.each_thread(|machine, thread| {
-            used |= machine.place_of(thread) == component
-                || machine
-                    .frames(thread)
-                    .iter()
-                    .any(|f| f.component == component);
+            // SAFETY: the list holds live threads.
+            let ended = unsafe { (*thread).waiting } == Waiting::Exited;
+            let frames = machine.frames(thread);
+            used |= !ended
+                && (machine.place_of(thread) == component
+                    || frames.iter().any(|frame| frame.component == component));
         });
         used
     }
@@ -161,7 +173,7 @@ impl Machine {
     fn forget_component(&mut self, gone: *mut Component) {
         let tombstone = &raw mut self.tombstone;
         self.each_thread(|machine, thread| {
-            for frame in machine.frames(thread) {
+            for frame in machine.frames_mut(thread) {
                 if frame.component == gone {
                     frame.component = tombstone;
                 }

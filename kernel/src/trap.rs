@@ -6,6 +6,7 @@ use crate::arch::regs::Regs;
 use crate::arch::{apic, time};
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
+use crate::memory::USER_END;
 use crate::object::Component;
 use crate::object::component::Life;
 use crate::object::thread::{FAULT_RIP, Frame};
@@ -30,7 +31,7 @@ const _: () = assert!(IRQ_BASE + LAST_IRQ < apic::TIMER_VECTOR);
 /// User registers continue as they are left when this returns.
 pub extern "C" fn trap(regs: &mut Regs) {
     let exception = regs.vector <= LAST_EXCEPTION;
-    if exception && (!regs.from_user() || regs.vector == MACHINE_CHECK) {
+    if exception && (!regs.are_users() || regs.vector == MACHINE_CHECK) {
         say!("exception {} at {:#x}: {regs:x?}", regs.vector, regs.rip);
         say!("address {:#x}", Cr2::read_raw());
         shutdown(ExitCode::PANIC);
@@ -43,7 +44,12 @@ pub extern "C" fn trap(regs: &mut Regs) {
         deliver_fault(cpu, regs, kind, address);
     } else {
         record(cpu, regs.vector as u8);
-        if regs.from_user() {
+        if regs.are_users() {
+            if regs.rip >= USER_END {
+                // User code ran off the end of its half, and `iretq` must not find that out in
+                // kernel mode. No thread is ever put aside like this.
+                deliver_fault(cpu, regs, fault::PROTECTION, 0);
+            }
             cpu.preempt(regs);
         }
     }

@@ -113,6 +113,7 @@ pub mod kernel {
         pub const THREAD_SWITCHES: u64 = 2;
         pub const INTERRUPTS: u64 = 3;
         pub const FAULTS: u64 = 4;
+        /// Operations on kernel objects: neither invocations of Entries nor their returns.
         pub const SYSTEM_CALLS: u64 = 5;
         /// Capabilities in the mapping database.
         pub const CAPABILITIES: u64 = 6;

@@ -43,7 +43,7 @@ impl Regs {
         }
     }
 
-    pub fn from_user(&self) -> bool {
+    pub fn are_users(&self) -> bool {
         self.cs & 3 != 0
     }
 

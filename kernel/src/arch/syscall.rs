@@ -77,15 +77,16 @@ syscall_entry:
     mov gs:[{frame_top}], rsp
     mov gs:[{component}], r10
     inc qword ptr gs:[{invocations}]
-    mov rcx, [r10 + {space}]
-    cmp rcx, [r11 + {space}]
-    je 2f
-    mov cr3, rcx
-    inc qword ptr gs:[{space_switches}]
-2:  mov rcx, [r10 + {entry}]
+    // All memory is read before the switch: after it each page touched is a TLB miss.
+    mov rsp, [r10 + {space}]
+    mov rcx, [r10 + {entry}]
+    cmp rsp, [r11 + {space}]
     mov r11, [r10 + {flags}]
     mov r10, gs:[{thread_id}]
-    xor esp, esp
+    je 2f
+    inc qword ptr gs:[{space_switches}]
+    mov cr3, rsp
+2:  xor esp, esp
     swapgs
     sysretq
 
@@ -105,13 +106,13 @@ syscall_entry:
     mov gs:[{frame_top}], r11
     mov r9, gs:[{component}]
     mov gs:[{component}], r10
-    mov r11, [r10 + {space}]
-    cmp r11, [r9 + {space}]
+    mov r11, [r10 + {flags}]
+    mov r10, [r10 + {space}]
+    cmp r10, [r9 + {space}]
     je 3f
-    mov cr3, r11
     inc qword ptr gs:[{space_switches}]
-3:  mov r11, [r10 + {flags}]
-    xor r10d, r10d
+    mov cr3, r10
+3:  xor r10d, r10d
     xor r9d, r9d
     swapgs
     sysretq

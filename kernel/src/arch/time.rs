@@ -10,8 +10,13 @@ const PIT_COMMAND: u16 = 0x43;
 const GATE: u16 = 0x61;
 /// 10 ms.
 const MEASURE_TICKS: u16 = 11_932;
-/// Reads of a port after which a timer that never ends is given up.
-const PATIENCE: u32 = 10_000_000;
+const PIT_START: u16 = u16::MAX;
+const LATCH_CHANNEL_2: u8 = 0x80;
+/// Looks at the clocks for one sample, samples before a timer that stands is given up, and
+/// intervals before one that never ends well is.
+const LOOKS: u32 = 8;
+const PATIENCE: u32 = 5_000;
+const ATTEMPTS: u32 = 5;
 /// Where nothing tells and nothing can be measured.
 const FALLBACK_HZ: u64 = 1_000_000_000;
 const HYPERVISOR_LEAVES: u32 = 0x4000_0000;
@@ -42,37 +47,70 @@ fn told_hz() -> Option<u64> {
     None
 }
 
-/// Runs `sample` before and after about 10 ms of the interval timer; gives both samples and the
-/// exact hertz of the interval as (ticks, per second).
-fn during_interval<T>(mut sample: impl FnMut() -> T) -> Option<(T, T)> {
+/// One look at all three clocks.
+#[derive(Clone, Copy)]
+struct Sample {
+    tsc: u64,
+    /// Counts down from [`PIT_START`].
+    pit: u16,
+    /// Counts down.
+    counter: u32,
+}
+
+/// The clocks at one moment: of several looks the one that took least time, so that a host that
+/// stops this machine in the middle of one does no harm.
+fn sample(counter: &mut impl FnMut() -> u32) -> Sample {
+    let mut best = (u64::MAX, None);
+    for _ in 0..LOOKS {
+        let tsc = now();
+        byte_out(PIT_COMMAND, LATCH_CHANNEL_2);
+        let pit = u16::from_le_bytes([byte_in(PIT_CHANNEL_2), byte_in(PIT_CHANNEL_2)]);
+        let counter = counter();
+        let took = now().wrapping_sub(tsc);
+        if took < best.0 || best.1.is_none() {
+            best = (took, Some(Sample { tsc, pit, counter }));
+        }
+    }
+    best.1.unwrap_or(Sample {
+        tsc: 0,
+        pit: 0,
+        counter: 0,
+    })
+}
+
+/// Samples before and after some 10 ms of the interval timer; `None` when the timer ran out in
+/// between (the machine was stopped for long) or does not run at all.
+fn interval(counter: &mut impl FnMut() -> u32) -> Option<(Sample, Sample)> {
     let gate = byte_in(GATE);
     // Channel 2 counts while its gate is open; the speaker stays off.
     byte_out(GATE, (gate & !2) | 1);
     byte_out(PIT_COMMAND, 0xb0);
-    byte_out(PIT_CHANNEL_2, MEASURE_TICKS as u8);
-    byte_out(PIT_CHANNEL_2, (MEASURE_TICKS >> 8) as u8);
-    let before = sample();
-    let ended = (0..PATIENCE).any(|_| byte_in(GATE) & 0x20 != 0);
-    let after = sample();
+    let [low, high] = PIT_START.to_le_bytes();
+    byte_out(PIT_CHANNEL_2, low);
+    byte_out(PIT_CHANNEL_2, high);
+    let before = sample(counter);
+    let mut after = before;
+    for _ in 0..PATIENCE {
+        after = sample(counter);
+        if before.pit.wrapping_sub(after.pit) >= MEASURE_TICKS {
+            break;
+        }
+    }
+    let ran_out = byte_in(GATE) & 0x20 != 0;
     byte_out(GATE, gate);
-    ended.then_some((before, after))
+    (!ran_out && after.pit < before.pit && after.tsc > before.tsc).then_some((before, after))
 }
 
 /// Ticks of the time-stamp counter and of `counter` (which counts down) in a second.
 pub fn calibrate(mut counter: impl FnMut() -> u32) -> (u64, u64) {
-    let measured = during_interval(|| (now(), counter()));
-    let per_second =
-        |ticks: u64| (u128::from(ticks) * u128::from(PIT_HZ) / u128::from(MEASURE_TICKS)) as u64;
-    let Some(((tsc_before, count_before), (tsc_after, count_after))) = measured else {
-        return (told_hz().unwrap_or(FALLBACK_HZ), FALLBACK_HZ);
+    let told = told_hz();
+    let Some((before, after)) = (0..ATTEMPTS).find_map(|_| interval(&mut counter)) else {
+        return (told.unwrap_or(FALLBACK_HZ), FALLBACK_HZ);
     };
-    let tsc_ticks = tsc_after.wrapping_sub(tsc_before).max(1);
-    let count_ticks = u64::from(count_before.wrapping_sub(count_after)).max(1);
-    match told_hz() {
-        Some(hz) => {
-            let scaled = u128::from(count_ticks) * u128::from(hz) / u128::from(tsc_ticks);
-            (hz, (scaled as u64).max(1))
-        }
-        None => (per_second(tsc_ticks), per_second(count_ticks)),
-    }
+    let tsc = u128::from(after.tsc - before.tsc);
+    let pit = u128::from(before.pit - after.pit);
+    let counted = u128::from(before.counter.wrapping_sub(after.counter));
+    let tsc_hz = told.map_or(tsc * u128::from(PIT_HZ) / pit, u128::from);
+    let counter_hz = counted * tsc_hz / tsc;
+    (tsc_hz as u64, (counter_hz as u64).max(1))
 }

@@ -124,7 +124,9 @@ boot_pml4: .skip 4096
 boot_pdpt: .skip 4096
 boot_pdpt_high: .skip 4096
 boot_pd: .skip 4 * 4096
-boot_stack: .skip {stack}
+.global boot_stack_guard
+boot_stack_guard: .skip 4096
+    .skip {stack}
 .global boot_stack_top
 boot_stack_top:
 .text

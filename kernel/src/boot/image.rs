@@ -9,6 +9,7 @@ unsafe extern "C" {
     static text_end: u8;
     static rodata_end: u8;
     static image_end: u8;
+    static boot_stack_guard: u8;
     static boot_stack_top: u8;
 }
 
@@ -30,6 +31,12 @@ pub fn range() -> Region {
 /// Top of the boot stack, which becomes core 0's kernel stack.
 pub fn stack_top() -> u64 {
     (&raw const boot_stack_top) as u64
+}
+
+/// The page below the boot stack, which stays unmapped where the image is linked: a stack that
+/// overflows ends in a double fault and not in other data.
+pub fn stack_guard() -> u64 {
+    physical(&raw const boot_stack_guard)
 }
 
 /// Page-table bits of the page at physical `address`: text may be executed where it is `linked`,

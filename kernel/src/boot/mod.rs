@@ -192,7 +192,7 @@ fn boot(cpu: &mut Cpu, start_info: u64) -> Result<*mut crate::object::Thread, Re
 /// cleared after its end.
 fn own_pages(free: &mut Regions, base: u64, bytes: u64) -> Result<Module, Refusal> {
     let mut module = Module { base, bytes };
-    if base % PAGE as u64 != 0 {
+    if !base.is_multiple_of(PAGE as u64) {
         let pages = page_up(bytes);
         module.base = take_zeroed(free, pages, FOUR_GIB)?.0;
         // SAFETY: the new pages were free, so they do not overlap the module; both are mapped.

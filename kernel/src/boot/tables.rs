@@ -67,7 +67,9 @@ impl Builder<'_> {
         let image = image::range();
         let mut at = image.start;
         while at < image.end {
-            self.map(KERNEL_BASE + at, 0, at | image::rights(at, true))?;
+            if at != image::stack_guard() {
+                self.map(KERNEL_BASE + at, 0, at | image::rights(at, true))?;
+            }
             at += PAGE as u64;
         }
         self.map(
@@ -89,7 +91,7 @@ impl Builder<'_> {
     fn direct(&mut self, at: u64, end: u64, huge: bool) -> Result<u64, Refusal> {
         let address = DIRECT_MAP + at;
         let image = image::range();
-        if huge && at % HUGE_BYTES == 0 && end - at >= HUGE_BYTES && at >= image.end {
+        if huge && at.is_multiple_of(HUGE_BYTES) && end - at >= HUGE_BYTES && at >= image.end {
             self.map(address, 2, at | WRITE | NO_EXECUTE | LARGE)?;
             return Ok(HUGE_BYTES);
         }

@@ -36,6 +36,9 @@ fn configure(call: &mut Call, pointer: *mut Component) -> Result {
     }
     let cspace = call.lookup_typed(cspace, CapType::L1CNode)?;
     let pml4 = call.lookup_typed(pml4, CapType::Pml4)?;
+    // Whoever configures a component can do through it all that these allow.
+    cspace.need(Rights::READ | Rights::WRITE)?;
+    pml4.need(Rights::READ | Rights::WRITE)?;
     let supervisor = match call.cptr(supervisor)? {
         CPtr::NULL => None,
         at => Some(

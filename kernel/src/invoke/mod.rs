@@ -129,7 +129,6 @@ fn invoke(cpu: &mut Cpu, regs: &Regs) -> Result {
 pub extern "C" fn general(regs: &mut Regs) {
     // SAFETY: an entry from user code.
     let cpu = unsafe { Cpu::current() };
-    cpu.system_calls += 1;
     let target = regs.r10 as u32;
     if target == CPtr::RETURN.0 {
         let results = [regs.rdi, regs.rsi, regs.rdx, regs.r8];
@@ -139,6 +138,7 @@ pub extern "C" fn general(regs: &mut Regs) {
         regs.set_results(regs.r9, [0; 4]);
         return leave(cpu, regs, None);
     }
+    cpu.system_calls += 1;
     let outcome = invoke(cpu, regs);
     if cpu.thread.is_null() {
         cpu.continue_event_thread(NOBODY);
