@@ -6,7 +6,14 @@ use crate::meta::CbufId;
 use crate::primitive::{AtomicU32, Ordering};
 
 /// Ids the ring holds.
+#[cfg(not(loom))]
 pub const RING_SLOTS: usize = 512;
+/// Few enough for the model checker's stack, and to be full now and then.
+#[cfg(loom)]
+pub const RING_SLOTS: usize = 4;
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Ring>() == abi::layout::PAGE);
 
 /// One page. Both indices run freely and are taken modulo [`RING_SLOTS`].
 #[repr(C, align(4096))]

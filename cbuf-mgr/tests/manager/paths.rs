@@ -1,9 +1,7 @@
 //! The paths of a buffer's life, one by one, with real clients.
 
-mod common;
-
+use crate::common::{Host, PAGE};
 use abi::{ComponentId, Error};
-use common::{Host, PAGE};
 use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Client, Incoming, Record};
 
 const A: ComponentId = ComponentId(1);

@@ -2,9 +2,6 @@
 //! client sees a buffer at the same address, as in the real system; that receivers map it
 //! read-only is written down and checked, not enforced.
 
-// Each test file uses its own part of this.
-#![allow(dead_code)]
-
 use abi::{ComponentId, Error, ThreadId};
 use cbuf_mgr::frames::Frames;
 use cbuf_mgr::machine::{ControlMemory, Machine};
@@ -98,7 +95,7 @@ unsafe impl Machine for Fake {
 
     fn make_frame(&mut self, page: u64, order: u32) -> Result<Frame, Error> {
         self.spend()?;
-        assert!(page % (1 << order) == 0 && page + (1 << order) <= self.pages);
+        assert!(page.is_multiple_of(1 << order) && page + (1 << order) <= self.pages);
         for (other, o) in &self.frames {
             assert!(page + (1 << order) <= *other || other + (1 << o) <= page);
         }
@@ -275,7 +272,6 @@ impl Host {
             let memory = m.memory();
             let frames: u64 = m.machine().frames.values().map(|o| 1 << o).sum();
             assert_eq!(frames, memory.pooled);
-            let clients = m.clients();
             let usage = (0..64).filter_map(|c| m.usage(ComponentId(c)).ok());
             let limits: u64 = usage.clone().map(|u| u.limit).sum();
             let held: u64 = usage.map(|u| u.held).sum();
@@ -283,7 +279,6 @@ impl Host {
             assert!(held <= memory.pooled);
             assert!(memory.live <= memory.pooled);
             assert!(memory.pooled <= memory.total);
-            let _ = clients;
         });
     }
 }

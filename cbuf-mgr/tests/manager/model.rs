@@ -3,10 +3,8 @@
 //! everybody is done every page comes back. One client is hostile and overwrites all that it
 //! shares with the manager.
 
-mod common;
-
+use crate::common::{Host, PAGE};
 use abi::ComponentId;
-use common::{Host, PAGE};
 use libcbuf::primitive::Ordering;
 use libcbuf::{Buffer, Cbuf, CbufRef, Client};
 use proptest::prelude::*;
@@ -227,7 +225,7 @@ fn honest_step(world: &mut World, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn honest_clients_lose_nothing(ops in ops()) {

@@ -1,0 +1,178 @@
+//! The freelist, the ring, and the record's transitions under every interleaving of two or three
+//! threads. Run with `RUSTFLAGS="--cfg loom" cargo test -p libcbuf --test loom --release`.
+
+#![cfg(loom)]
+
+use abi::layout::LEAF_RECORDS;
+use libcbuf::freelist::Freelist;
+use libcbuf::meta::{CbufId, Record, State};
+use libcbuf::primitive::{AtomicU32, Ordering};
+use libcbuf::ring::{Producer, Ring};
+use libcbuf::trie::Trie;
+use loom::sync::Arc;
+use loom::thread;
+
+/// A root with one leaf; records are made before the threads start.
+struct Memory {
+    root: Vec<AtomicU32>,
+    leaves: Vec<Record>,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self {
+            root: vec![AtomicU32::new(1)],
+            leaves: (0..LEAF_RECORDS).map(|_| Record::default()).collect(),
+        }
+    }
+
+    /// Only for ids of the first leaf.
+    fn trie(&self) -> Trie {
+        // SAFETY: ids below `LEAF_RECORDS` look at entry 0 and leaf 0 only, which exist as long
+        // as `self`, and so as the threads that share it.
+        unsafe { Trie::new(self.root.as_ptr(), self.leaves.as_ptr()) }
+    }
+}
+
+fn push(list: &Freelist, memory: &Memory, id: u32) {
+    list.push(CbufId(id), &memory.leaves[id as usize]);
+}
+
+fn drain(list: &Freelist, memory: &Memory) -> Vec<u32> {
+    let trie = memory.trie();
+    std::iter::from_fn(|| list.pop(&trie).map(|(id, _)| id.0)).collect()
+}
+
+#[test]
+fn a_stack_that_came_back_to_the_same_top_is_another_stack() {
+    loom::model(|| {
+        let shared = Arc::new((Memory::new(), Freelist::default()));
+        push(&shared.1, &shared.0, 2);
+        push(&shared.1, &shared.0, 1);
+        let other = shared.clone();
+        // Pops both, pushes the former top back: the other's link from 1 to 2 is stale.
+        let thread = thread::spawn(move || {
+            let (memory, list) = &*other;
+            let trie = memory.trie();
+            let first = list.pop(&trie).map(|(id, _)| id.0);
+            let second = list.pop(&trie).map(|(id, _)| id.0);
+            if let Some(first) = first {
+                push(list, memory, first);
+            }
+            second
+        });
+        let (memory, list) = &*shared;
+        let mine = list.pop(&memory.trie()).map(|(id, _)| id.0);
+        let theirs = thread.join().unwrap();
+        let mut all: Vec<u32> = mine.into_iter().chain(theirs).collect();
+        all.extend(drain(list, memory));
+        all.sort_unstable();
+        assert_eq!(all, [1, 2]);
+    });
+}
+
+#[test]
+fn what_was_written_before_a_push_is_seen_after_the_pop() {
+    loom::model(|| {
+        let shared = Arc::new((Memory::new(), Freelist::default()));
+        let other = shared.clone();
+        let thread = thread::spawn(move || {
+            let (memory, list) = &*other;
+            for id in [3, 4] {
+                memory.leaves[id as usize].id.store(id, Ordering::Relaxed);
+                push(list, memory, id);
+            }
+        });
+        let (memory, list) = &*shared;
+        let mut seen = Vec::new();
+        if let Some((id, record)) = list.pop(&memory.trie()) {
+            assert_eq!(record.id.load(Ordering::Relaxed), id.0);
+            seen.push(id.0);
+        }
+        thread.join().unwrap();
+        seen.extend(drain(list, memory));
+        seen.sort_unstable();
+        assert_eq!(seen, [3, 4]);
+    });
+}
+
+#[test]
+fn the_ring_hands_each_id_over_once_with_its_record() {
+    loom::model(|| {
+        let shared = Arc::new((Memory::new(), Ring::default()));
+        let other = shared.clone();
+        let thread = thread::spawn(move || {
+            let (memory, ring) = &*other;
+            let mut producer = Producer::default();
+            for ids in [&[CbufId(1)][..], &[CbufId(2), CbufId(3)]] {
+                for id in ids {
+                    memory.leaves[id.0 as usize]
+                        .id
+                        .store(id.0, Ordering::Relaxed);
+                }
+                assert_eq!(ring.hand_over(&mut producer, ids), ids.len());
+            }
+        });
+        let (memory, ring) = &*shared;
+        let mut seen = Vec::new();
+        let mut take = |id: CbufId| {
+            let record = &memory.leaves[id.0 as usize];
+            assert_eq!(record.id.load(Ordering::Relaxed), id.0);
+            seen.push(id.0);
+        };
+        ring.drain(&mut take);
+        let handed = thread.join().unwrap();
+        ring.drain(&mut take);
+        assert!(handed == 4 || handed == 6);
+        assert!(seen.iter().copied().eq(1..=handed));
+    });
+}
+
+/// The manager takes a free buffer away while the client allocates it: one of them gets it.
+#[test]
+fn a_free_record_is_allocated_or_taken_back_but_not_both() {
+    loom::model(|| {
+        let record = Arc::new(Record::default());
+        record
+            .state
+            .store(State::new(7, 0, State::FREE).0, Ordering::SeqCst);
+        let other = record.clone();
+        let manager = thread::spawn(move || {
+            let state = other.load();
+            let gone = State::new(0, 0, State::FREE | State::INCONSISTENT);
+            state.references() == 0 && state.has(State::FREE) && other.exchange(state, gone).is_ok()
+        });
+        let state = record.load();
+        let allocated = state.page_number() != 0
+            && state.has(State::FREE)
+            && record
+                .exchange(state, State(state.0 - State::FREE + 1))
+                .is_ok();
+        let taken = manager.join().unwrap();
+        assert!(allocated != taken);
+        assert_eq!(record.load().page_number() != 0, allocated);
+    });
+}
+
+/// The last free and the flag that asks to hear of it: the free sees the flag, or the manager,
+/// looking after it set the flag, sees the free.
+#[test]
+fn a_last_free_is_seen_or_told() {
+    loom::model(|| {
+        let record = Arc::new(Record::default());
+        record
+            .state
+            .store(State::new(7, 0, 0).0 + 1, Ordering::SeqCst);
+        let other = record.clone();
+        let manager = thread::spawn(move || {
+            other.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
+            other.load().references() == 0
+        });
+        let mut state = record.load();
+        while let Err(now) = record.exchange(state, State(state.0 - 1)) {
+            state = now;
+        }
+        let told = state.has(State::RELINQUISH);
+        assert!(manager.join().unwrap() || told);
+    });
+}
