@@ -39,6 +39,8 @@ pub struct Server<P: Platform> {
     pages: Vec<Page<P::Buffer>>,
     /// Places whose input waits for room.
     backlog: Vec<usize>,
+    /// When dynamic pages that there was no memory for are asked for again.
+    retry_ms: u64,
     cache: Cache<P::Buffer>,
     stamp: Stamp,
     counters: Counters,
@@ -67,6 +69,7 @@ impl<P: Platform> Server<P> {
             runs: Vec::new(),
             pages: Vec::new(),
             backlog: Vec::new(),
+            retry_ms: 0,
             cache: Cache::default(),
             stamp: Stamp::default(),
             counters: Counters::default(),

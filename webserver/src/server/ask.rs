@@ -9,7 +9,7 @@ use crate::response::FileFields;
 use crate::status::{NO_MEMORY, Refusal, Status};
 use crate::work::{Kind, Work};
 
-use super::Server;
+use super::{RETRY_MS, Server};
 
 /// How long a dynamic page is asked for again while the CGI component has no memory.
 const RUN_PATIENCE_MS: u64 = 5_000;
@@ -36,6 +36,7 @@ impl<P: Platform> Server<P> {
     /// Asks the components about every work that is open: one batch each.
     pub(super) fn ask(&mut self, platform: &mut P) {
         self.seal_asks(platform);
+        let clock_ms = self.clock.ms;
         for (token, work) in self.works.iter_mut().enumerate() {
             let token = token as u32;
             match &mut work.kind {
@@ -45,7 +46,7 @@ impl<P: Platform> Server<P> {
                     token,
                     path: path.clone(),
                 }),
-                Kind::Run { query, again, .. } => {
+                Kind::Run { query, again, .. } if !*again || clock_ms >= self.retry_ms => {
                     *again = false;
                     self.runs.push(Run {
                         token,
@@ -140,6 +141,7 @@ impl<P: Platform> Server<P> {
             work.kind = Kind::Refused(NO_MEMORY);
         } else {
             *again = true;
+            self.retry_ms = self.clock.ms + RETRY_MS;
         }
     }
 

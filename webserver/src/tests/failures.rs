@@ -102,3 +102,20 @@ fn odd_events_do_no_harm() {
     assert_eq!(text(&rig.sent[&3]), HOME);
     assert_eq!(rig.server.counters().open, 1);
 }
+
+#[test]
+fn a_page_without_memory_is_not_asked_for_in_every_round() {
+    let mut rig = Rig::new(4);
+    rig.world.cgi_full = true;
+    rig.accept(0);
+    rig.receive(0, b"GET /cgi HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..100 {
+        rig.talk(1, GET);
+        rig.round(vec![Event::Gone { socket: 1 }]);
+    }
+    assert_eq!(rig.world.runs.len(), 1);
+    rig.world.cgi_full = false;
+    rig.pass(10);
+    rig.round(vec![]);
+    assert_eq!(statuses(&rig.sent[&0], &[]), [200]);
+}
