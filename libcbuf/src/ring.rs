@@ -16,7 +16,7 @@ pub const RING_SLOTS: usize = 4;
 const _: () = assert!(size_of::<Ring>() == abi::layout::PAGE);
 
 /// One page. Both indices run freely and are taken modulo [`RING_SLOTS`].
-#[repr(C, align(4096))]
+#[cfg_attr(not(loom), repr(C, align(4096)))]
 #[derive(Debug)]
 pub struct Ring {
     /// Where the producer writes next. The producer has its own copy and never reads this one.
