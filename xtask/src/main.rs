@@ -120,7 +120,13 @@ fn execute(command: Command) -> Result<(), String> {
         Command::Test(args) => test::run(&project, &args),
         Command::Build { image } => build(&project, image.as_deref()),
         Command::Image { name } => draw::draw(&project, &name),
-        Command::NewComponent { name } => new_component::create(&project, &name),
+        Command::NewComponent { name } => {
+            for path in new_component::create(&project, &name)? {
+                println!("wrote {}", project.shown(&path));
+            }
+            println!("boot it: cargo xtask run --image {name}");
+            Ok(())
+        }
         Command::Bench {
             name,
             rounds,

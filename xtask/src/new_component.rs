@@ -98,8 +98,8 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
-/// Writes the files; nothing is written when one of them exists or the name does not do.
-pub fn create(project: &Project, name: &str) -> Result<(), String> {
+/// Writes the files and answers their paths; nothing is written when one of them exists or the name does not do.
+pub fn create(project: &Project, name: &str) -> Result<Vec<PathBuf>, String> {
     check_name(name)?;
     if project.names()?.iter().any(|taken| taken == name) {
         return Err(format!("a package `{name}` exists already"));
@@ -123,10 +123,8 @@ pub fn create(project: &Project, name: &str) -> Result<(), String> {
         fs::create_dir_all(folder)
             .and_then(|()| fs::write(path, text))
             .map_err(|e| format!("{} cannot be written: {e}", project.shown(path)))?;
-        println!("wrote {}", project.shown(path));
     }
-    println!("boot it: cargo xtask run --image {name}");
-    Ok(())
+    Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
 fn check_name(name: &str) -> Result<(), String> {

@@ -50,21 +50,25 @@ pub fn stats(port: u16) -> Result<Value, String> {
     serde_json::from_slice(&answer.body).map_err(|e| format!("/stats is no JSON: {e}"))
 }
 
-/// Pages that are in use, once they stand still: connections of the past wind down for a while.
-pub fn pages(port: u16) -> Result<(u64, u64), String> {
+/// Pages that belong to no pool, pages that pools hold and pages that nobody was given, once
+/// they stand still: connections of the past wind down for a while.
+pub fn pages(port: u16) -> Result<[u64; 3], String> {
     let mut last = None;
     for _ in 0..40 {
         let stats = stats(port)?;
-        let page = |name: &str| stats["cbuf_pages"][name].as_u64();
-        let now = page("live").zip(stats["free_pages"].as_u64());
-        let Some(pair) = now else {
-            return Err("/stats tells no pages".into());
+        let pages = &stats["cbuf_pages"];
+        let told = [&pages["free"], &pages["pooled"], &stats["free_pages"]].map(Value::as_u64);
+        let [Some(free), Some(pooled), Some(rest)] = told else {
+            return Err(format!("/stats tells no pages: {stats}"));
         };
-        if last == Some(pair) && stats["connections"]["open"].as_u64() == Some(1) {
-            return Ok(pair);
+        let now = (free, pooled, rest, stats["connections"]["open"].as_u64());
+        if last == Some(now) && now.3 == Some(1) {
+            return Ok([free, pooled, rest]);
         }
-        last = Some(pair);
-        std::thread::sleep(Duration::from_millis(500));
+        last = Some(now);
+        std::thread::sleep(Duration::from_millis(700));
     }
-    Err(format!("the pages in use do not settle: {last:?}"))
+    Err(format!(
+        "pages and connections do not come to rest: {last:?}"
+    ))
 }

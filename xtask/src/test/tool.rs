@@ -28,9 +28,9 @@ fn new_one(project: &Project) -> Result<(), String> {
     copy(&project.root, &root).map_err(|e| format!("the project cannot be copied: {e}"))?;
     let scratch = Project { root };
     new_component::create(&scratch, NAME)?;
-    let again = new_component::create(&scratch, NAME);
-    if again != Err(format!("a package `{NAME}` exists already")) {
-        return Err(format!("made twice: {again:?}"));
+    match new_component::create(&scratch, NAME) {
+        Err(why) if why == format!("a package `{NAME}` exists already") => {}
+        again => return Err(format!("made twice: {again:?}")),
     }
     let image = compose::load(&scratch, NAME)?.image;
     build::components_of(&scratch, &image)?;
