@@ -13,7 +13,7 @@ use abi::start::{BootInfo, MAGIC, init_slot};
 use abi::{CPtr, CapType, ComponentId, Rights, ThreadId};
 use cap::{CSpace, SlotRef, SlotRun};
 
-/// L2 CNodes of the first component: 4,096 slots.
+/// L2 CNodes of the first component.
 const L2S: u64 = init_slot::L2_NODES as u64;
 const L1_BYTES: u64 = PAGE as u64;
 const STACK_BYTES: u64 = 128 * 1024;
