@@ -1,8 +1,9 @@
 //! Which address we have: fixed by the component's arguments, or asked for by DHCP with a
 //! fixed one to fall back to.
 //!
-//! Arguments: `static` or `dhcp` (default), and `ip=A.B.C.D/N`, `gw=A.B.C.D` for the fixed
-//! address (default 10.0.2.15/24 by 10.0.2.2, what emulators hand out).
+//! Arguments: `ip=A.B.C.D/N`, `gw=A.B.C.D` for the fixed address (default 10.0.2.15/24 by
+//! 10.0.2.2, what emulators hand out); `static` or `dhcp`. An `ip` is meant to be had: with one
+//! and no `dhcp` behind it, nobody is asked. With neither, DHCP is asked first.
 
 use crate::deadlines::Micros;
 use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
@@ -68,6 +69,7 @@ impl Addressing {
                     let (ip, prefix) = text.split_once('/').unwrap_or((text, "24"));
                     fixed.ip = ip.parse().map_err(|_| word)?;
                     fixed.prefix = prefix.parse().map_err(|_| word)?;
+                    result.dhcp = false;
                 }
                 Some(("gw", text)) => fixed.gateway = Some(text.parse().map_err(|_| word)?),
                 _ => return Err(word),
@@ -86,8 +88,10 @@ mod tests {
     #[test]
     fn reads_arguments() {
         assert_eq!(Addressing::parse(""), Ok(Addressing::default()));
-        let given = Addressing::parse("static ip=192.168.7.2/16 gw=192.168.0.1").unwrap();
+        let given = Addressing::parse("ip=192.168.7.2/16 gw=192.168.0.1").unwrap();
         assert!(!given.dhcp);
+        assert!(!Addressing::parse("static").unwrap().dhcp);
+        assert!(Addressing::parse("ip=192.168.7.2/16 dhcp").unwrap().dhcp);
         assert_eq!(given.fixed.ip, Ipv4Address::new(192, 168, 7, 2));
         assert_eq!(given.fixed.prefix, 16);
         assert_eq!(given.fixed.gateway, Some(Ipv4Address::new(192, 168, 0, 1)));
