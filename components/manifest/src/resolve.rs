@@ -69,7 +69,7 @@ impl<'a> Resolver<'a> {
         let mut done: Vec<Edge> = Vec::new();
         for wanted in &source.invokes {
             match self.import(id, &source.name, wanted) {
-                Ok(edge) if done.iter().any(|e| e.interface == edge.interface) => {
+                Ok(edge) if done.contains(&edge) => {
                     let component = source.name.clone();
                     out.push(Problem::DuplicateInvokes {
                         component,

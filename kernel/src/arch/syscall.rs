@@ -10,7 +10,7 @@ use crate::memory::DIRECT_MAP;
 use crate::object::component::{Component, Life};
 use crate::object::thread::Frame;
 use crate::platform::Machine;
-use abi::{CPtr, CapType, Error};
+use abi::{CapType, Error};
 use cap::{Caps, Slot};
 use core::arch::global_asm;
 use core::mem::offset_of;
@@ -36,6 +36,7 @@ syscall_entry:
     swapgs
     mov gs:[{user_rsp}], rsp
     mov gs:[{user_rip}], rcx
+    mov r10d, r10d              // an address has 32 bits; bit 32 is for `refused` below
     cmp r10d, -1
     je 5f
 
@@ -121,7 +122,7 @@ syscall_entry:
 6:  mov r9d, {dead}
     jmp 10f
 7:  mov r9d, {too_deep}
-10: mov r10d, {refused}
+10: movabs r10, {refused}
     jmp 8f
 
 9:  mov r10d, -1
@@ -208,14 +209,15 @@ resume_call:
     direct_map = const DIRECT_MAP,
     dead = const Error::Dead as u64,
     too_deep = const Error::TooDeep as u64,
-    refused = const REFUSED.0,
+    refused = const REFUSED,
     user_data = const USER_DATA,
     user_code = const USER_CODE,
     general = sym crate::invoke::general,
 );
 
-/// The fast path's word to the general one: `r9` holds the error to give.
-pub const REFUSED: CPtr = CPtr(u32::MAX - 1);
+/// The fast path's word to the general one, in `r10`: `r9` holds the error to give. No address
+/// that user code passes gets here with this bit.
+pub const REFUSED: u64 = 1 << 32;
 
 unsafe extern "C" {
     fn syscall_entry();

@@ -134,7 +134,7 @@ pub extern "C" fn general(regs: &mut Regs) {
         let results = [regs.rdi, regs.rsi, regs.rdx, regs.r8];
         return leave(cpu, regs, Some((regs.rax, results)));
     }
-    if target == REFUSED.0 {
+    if regs.r10 == REFUSED {
         regs.set_results(regs.r9, [0; 4]);
         return leave(cpu, regs, None);
     }

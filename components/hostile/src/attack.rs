@@ -1,0 +1,75 @@
+//! Forbidden instructions and addresses. None of these comes back where the system is sound, so
+//! the `unsafe` here rests on nothing but that: the component that does it dies at once.
+
+extern crate alloc;
+
+use core::arch::asm;
+use core::hint::black_box;
+
+/// Machine code of `ret`.
+const RETURN: u8 = 0xc3;
+
+static mut DATA: [u8; 16] = [RETURN; 16];
+
+pub fn read(address: usize) {
+    // SAFETY: the load faults, and the thread leaves this component.
+    unsafe { asm!("mov al, [{0}]", in(reg) address, out("al") _) };
+}
+
+pub fn write(address: usize) {
+    // SAFETY: the store faults, and the thread leaves this component.
+    unsafe { asm!("mov byte ptr [{0}], 1", in(reg) address) };
+}
+
+pub fn jump(address: usize) {
+    // SAFETY: the jump faults; were there a `ret`, it would come back as a call does.
+    unsafe { asm!("call {0}", in(reg) address, clobber_abi("sysv64")) };
+}
+
+pub fn execute_data() {
+    jump(&raw const DATA as usize);
+}
+
+pub fn execute_stack() {
+    let code = black_box([RETURN; 16]);
+    jump(code.as_ptr() as usize);
+}
+
+pub fn execute_heap() {
+    let code = black_box(alloc::vec![RETURN; 64]);
+    jump(code.as_ptr() as usize);
+}
+
+/// Calls itself until the stack ends.
+pub fn overflow(depth: u64) -> u64 {
+    let room = black_box([depth; 64]);
+    if black_box(depth) == u64::MAX {
+        return depth;
+    }
+    overflow(depth + 1) + room[usize::try_from(depth % 64).unwrap_or(0)]
+}
+
+pub fn lose_stack() {
+    // SAFETY: the push faults, and the thread leaves this component.
+    unsafe { asm!("mov rsp, 64", "push rax", "ud2", options(noreturn)) }
+}
+
+pub fn divide() {
+    // SAFETY: the division faults, and the thread leaves this component.
+    unsafe { asm!("xor ecx, ecx", "div ecx", out("eax") _, out("ecx") _, out("edx") _) };
+}
+
+pub fn privileged() {
+    // SAFETY: the instruction faults outside the kernel.
+    unsafe { asm!("cli") };
+}
+
+pub fn port() {
+    // SAFETY: the instruction faults without the right to the port.
+    unsafe { asm!("out 0xf4, al") };
+}
+
+pub fn interrupt() {
+    // SAFETY: user code may not raise a vector of the kernel's.
+    unsafe { asm!("int 0x41") };
+}

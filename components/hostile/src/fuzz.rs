@@ -1,0 +1,206 @@
+//! Calls that must be refused. Each function answers how many were not.
+
+use abi::captype::MapFlags;
+use abi::start::slot;
+use abi::{CPtr, CapType, Error, Rights, layout, op};
+use core::sync::atomic::{AtomicU64, Ordering};
+use hostile::Random;
+use rt::cap;
+use rt::cbuf::{Cbuf, CbufId};
+
+const SYSTEM_CALLS: u32 = 300_000;
+const MANAGER_CALLS: u32 = 20_000;
+const SEED: u64 = 0x00c1_57e2;
+
+fn count<T>(result: Result<T, Error>) -> u64 {
+    u64::from(result.is_ok())
+}
+
+/// Addresses where a component without rights has nothing.
+fn empty_slots() -> impl Iterator<Item = CPtr> {
+    let known = [0, 1, 3, 4, 5, 6, 7, 8, 200, 255, 256, 0xffff, 0x00ff_ff00];
+    let far = (0..31).map(|shift| 1u32 << shift).filter(|n| *n > 64);
+    known.into_iter().chain(far).chain([u32::MAX - 1]).map(CPtr)
+}
+
+/// Uses slots that are empty or belong to nobody.
+pub fn no_capability() -> u64 {
+    let mut succeeded = 0;
+    for slot in empty_slots() {
+        for op in 0..10 {
+            succeeded += count(rt::syscall(slot, op, [1, 2, 3, 4, 5]));
+        }
+        succeeded += count(rt::invoke(slot, 0, [0; 4]));
+    }
+    succeeded
+}
+
+/// Tries to get memory mapped without a page table, a frame or a CSpace.
+pub fn map_without() -> u64 {
+    let mut succeeded = 0;
+    let flags = MapFlags::READ | MapFlags::WRITE;
+    // What it does have is an Entry, which is no table, no frame and no CSpace.
+    let own = slot::FIRST_GRANTED;
+    for table in empty_slots() {
+        for frame in [CPtr(1), CPtr(5), own] {
+            succeeded += count(cap::map(table, frame, 0, 1, flags, 0, CPtr(100)));
+            let ram = CapType::Frame;
+            succeeded += count(cap::retype(table, CPtr(100), frame, ram, 1, 0, 4096));
+            succeeded += count(cap::copy(table, CPtr(100), frame, Rights::all()));
+        }
+        succeeded += count(cap::install_l2(table, own, 1));
+    }
+    // Over itself, an Entry takes every operation for a method: nothing of the kernel's.
+    succeeded + count(cap::thread::switch(CPtr(5))) + count(cap::kernel::stat(slot::KERNEL, 0))
+}
+
+/// With its own CSpace: a copy must not have more than its source, and nothing may be made from
+/// an Entry.
+pub fn escalate() -> u64 {
+    let (cspace, own) = (slot::CSPACE, slot::FIRST_GRANTED);
+    let (weak, again) = (CPtr(100), CPtr(101));
+    if cap::copy(cspace, weak, own, Rights::READ).is_err()
+        || cap::copy(cspace, again, weak, Rights::all()).is_err()
+    {
+        return 1;
+    }
+    let wider = match cap::identify(cspace, again) {
+        Ok(identity) => u64::from(identity.rights != Rights::READ),
+        Err(_) => 1,
+    };
+    let mut succeeded = wider;
+    for captype in CapType::ALL {
+        succeeded += count(cap::retype(cspace, CPtr(102), own, captype, 1, 0, 4096));
+        succeeded += count(cap::retype(cspace, CPtr(102), cspace, captype, 1, 0, 4096));
+    }
+    // A CSpace that may only be read takes nothing in.
+    let read_only = CPtr(103);
+    if cap::copy(cspace, read_only, cspace, Rights::READ).is_err() {
+        return 1;
+    }
+    succeeded += count(cap::copy(read_only, CPtr(104), own, Rights::all()));
+    succeeded += count(cap::relocate(read_only, own, CPtr(104)));
+    succeeded + count(cap::delete(read_only, own))
+}
+
+/// Random calls on its own CSpace and on everything around it. Success is allowed (it may copy
+/// and delete what is its own); what counts is that everybody else lives on.
+pub fn kernel() -> u64 {
+    let mut random = Random::new(SEED);
+    for _ in 0..SYSTEM_CALLS {
+        let target = match random.below(4) {
+            0 => slot::CSPACE,
+            1 => CPtr(random.below(300) as u32),
+            2 => CPtr(random.nasty() as u32),
+            _ => CPtr(1 + random.below(32) as u32),
+        };
+        // Returning is no attack.
+        if target == CPtr::RETURN {
+            continue;
+        }
+        let mut args = [0; 5];
+        args.fill_with(|| random.nasty());
+        // Addresses of slots that exist, more often than chance would have it.
+        if random.below(2) == 0 {
+            args[0] = random.below(300);
+            args[1] = random.below(32);
+        }
+        let op = random.below(10);
+        // It may do to its own CSpace what it likes, but must keep the way into it.
+        let own = target == slot::CSPACE;
+        if own && matches!(op, op::cspace::DELETE | op::cspace::MOVE) && args[0] as u32 <= 1 {
+            continue;
+        }
+        call(target, op, args);
+    }
+    0
+}
+
+/// A system call that may turn out to be an invocation, after which every register is lost.
+fn call(target: CPtr, op: u64, args: [u64; 5]) {
+    // SAFETY: saves what cannot be named as lost; what the kernel does for it concerns only what
+    // this component may do.
+    unsafe {
+        core::arch::asm!(
+            "push rbx",
+            "push rbp",
+            "syscall",
+            "pop rbp",
+            "pop rbx",
+            inlateout("rax") op => _,
+            inlateout("rdi") args[0] => _,
+            inlateout("rsi") args[1] => _,
+            inlateout("rdx") args[2] => _,
+            inlateout("r8") args[3] => _,
+            inlateout("r9") args[4] => _,
+            inlateout("r10") u64::from(target.0) => _,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+}
+
+/// Ids below this are tried out one by one.
+const IDS: u32 = 4096;
+
+/// Random calls to the CBUF manager, none of which waits. A buffer that it was never sent must
+/// stay out of reach, and so must every physical address.
+pub fn manager(data: &Cbuf<'static>) -> u64 {
+    let Some(manager) = rt::import("cbuf") else {
+        return 1;
+    };
+    let known = |id: u64| {
+        let id = u32::try_from(id).map_or(CbufId::NONE, CbufId);
+        let record = rt::cbuf::client().record(id);
+        id == data.id() || record.is_some_and(|r| r.load().page_number() != 0)
+    };
+    let mut succeeded = 0;
+    for id in 1..u64::from(IDS) {
+        let stranger = !known(id);
+        let mapped = rt::invoke(manager.entry, 1, [id, 0, 0, 0]);
+        succeeded += u64::from(stranger && mapped.is_ok());
+    }
+    let mut random = Random::new(SEED);
+    for _ in 0..MANAGER_CALLS {
+        let method = random.below(8);
+        let mut args = [0; 4];
+        args.fill_with(|| random.nasty());
+        if method == 0 {
+            args[1] = 0;
+        }
+        let stranger = !known(args[0]);
+        let done = rt::invoke(manager.entry, method, args);
+        // Method 1 maps, method 3 tells a physical address.
+        let gave = method == 1 && stranger || method == 3;
+        succeeded += u64::from(gave && done.is_ok());
+    }
+    succeeded
+}
+
+/// Scribbles over the metadata that it shares with the manager, then has the manager read them.
+pub fn corrupt() -> u64 {
+    let Some(manager) = rt::import("cbuf") else {
+        return 1;
+    };
+    let mut random = Random::new(SEED);
+    for round in 0..200u64 {
+        for at in [layout::RING, layout::TRIE_LEAVES] {
+            for _ in 0..64 {
+                let place =
+                    (at + random.below(layout::PAGE as u64 / 8) as usize * 8) as *const AtomicU64;
+                // SAFETY: both pages are mapped, writable, for the life of the component, and
+                // are only ever reached as atomics.
+                let word = unsafe { &*place };
+                word.store(random.nasty(), Ordering::Relaxed);
+            }
+        }
+        // Collecting and mapping make the manager look.
+        let _ = rt::invoke(manager.entry, 0, [round % 4, 0, 0, 0]);
+        let _ = rt::invoke(manager.entry, 1, [random.below(512), 0, 0, 0]);
+        let _ = rt::invoke(manager.entry, 2, [random.below(512), 0, 0, 0]);
+    }
+    0
+}

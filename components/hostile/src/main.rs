@@ -1,0 +1,118 @@
+//! A hostile component: when invoked it does the one forbidden thing that its argument names.
+
+#![no_std]
+#![no_main]
+
+mod attack;
+mod fuzz;
+
+use abi::start::StartInfo;
+use abi::{ComponentId, Error};
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use hostile::Deed;
+use rt::cbuf::Cbuf;
+
+rt::component! {
+    start: start,
+    thread: thread,
+    serve: { stubs::hostile::INTERFACE => serve }
+}
+
+/// How long a thread may take to fault.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Number of the deed that this component is made for.
+static DEED: AtomicU32 = AtomicU32::new(0);
+
+fn start(_info: &'static StartInfo) -> Result<(), Error> {
+    let word = rt::info::argument("deed").ok_or(Error::BadArgument)?;
+    let deed = Deed::from_word(word).ok_or(Error::BadArgument)?;
+    // Relaxed: START comes before any other call.
+    DEED.store(deed.number(), Ordering::Relaxed);
+    Ok(())
+}
+
+fn thread(_argument: u64) -> ! {
+    attack::read(0);
+    rt::component::stop()
+}
+
+fn serve(call: rt::Call) -> rt::Reply {
+    stubs::hostile::serve(&Service, call)
+}
+
+struct Service;
+
+impl stubs::hostile::Server for Service {
+    fn deed(&self, _caller: ComponentId) -> Result<u32, Error> {
+        // Relaxed: see `start`.
+        Ok(DEED.load(Ordering::Relaxed))
+    }
+
+    fn act(&self, caller: ComponentId) -> Result<u64, Error> {
+        let number = self.deed(caller)?;
+        act(Deed::from_number(number).ok_or(Error::BadState)?)
+    }
+
+    fn act_on(&self, caller: ComponentId, data: Cbuf<'static>) -> Result<u64, Error> {
+        let number = self.deed(caller)?;
+        act_on(Deed::from_number(number).ok_or(Error::BadState)?, &data)
+    }
+}
+
+fn act_on(deed: Deed, data: &Cbuf<'static>) -> Result<u64, Error> {
+    match deed {
+        Deed::WriteBuffer => attack::write(data.as_ptr() as usize),
+        Deed::WriteFarBuffer => attack::write(data.as_ptr() as usize + (1 << 30)),
+        Deed::FuzzManager => return Ok(fuzz::manager(data)),
+        Deed::Corrupt => return Ok(fuzz::corrupt()),
+        _ => return Err(Error::BadArgument),
+    }
+    Ok(1)
+}
+
+fn act(deed: Deed) -> Result<u64, Error> {
+    match deed {
+        Deed::ReadKernel => attack::read(0xffff_8000_0010_0000),
+        Deed::WriteKernel => attack::write(0xffff_ffff_8010_0000),
+        Deed::ReadNull => attack::read(0),
+        Deed::WriteInfo => attack::write(abi::layout::START_INFO),
+        Deed::WriteText => attack::write(act as *const () as usize),
+        Deed::WriteConstant => attack::write(deed.word().as_ptr() as usize),
+        Deed::JumpNowhere => attack::jump(0xdead_0000),
+        Deed::JumpKernel => attack::jump(0xffff_ffff_8010_0000),
+        Deed::ExecuteData => attack::execute_data(),
+        Deed::ExecuteStack => attack::execute_stack(),
+        Deed::ExecuteHeap => attack::execute_heap(),
+        Deed::OverflowStack => {
+            attack::overflow(0);
+        }
+        Deed::BadStack => attack::lose_stack(),
+        Deed::Divide => attack::divide(),
+        Deed::Panic => panic!("on purpose"),
+        Deed::Privileged => attack::privileged(),
+        Deed::Port => attack::port(),
+        Deed::Breakpoint => attack::interrupt(),
+        Deed::ThreadFaults => {
+            // Its own thread has killed it, or does while this waits.
+            rt::sched::block(rt::time::after(PATIENCE))?;
+        }
+        Deed::NoCapability => return Ok(fuzz::no_capability()),
+        Deed::MapWithout => return Ok(fuzz::map_without()),
+        Deed::Escalate => return Ok(fuzz::escalate()),
+        Deed::FuzzKernel => return Ok(fuzz::kernel()),
+        Deed::Relay => return relay(),
+        Deed::WriteBuffer | Deed::WriteFarBuffer | Deed::FuzzManager | Deed::Corrupt => {
+            return Err(Error::BadArgument);
+        }
+    }
+    Ok(1)
+}
+
+/// Invokes the next of the chain; the last has none.
+fn relay() -> Result<u64, Error> {
+    match stubs::hostile::Client::bind() {
+        Ok(next) => next.act(),
+        Err(_) => Ok(0),
+    }
+}
