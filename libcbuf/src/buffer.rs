@@ -278,3 +278,18 @@ impl core::fmt::Debug for Cbuf<'_> {
         write!(f, "Cbuf({}, {}+{})", self.id.0, self.offset, self.len)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::CbufRef;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn both_wire_forms_keep_a_reference(id: u32, offset: u32, len: u32) {
+            let sent = CbufRef { id, offset, len };
+            prop_assert_eq!(CbufRef::from_bytes(sent.to_bytes()), sent);
+            prop_assert_eq!(CbufRef::from_words(sent.to_words()), sent);
+        }
+    }
+}

@@ -24,6 +24,9 @@ pub trait Manager: Sync {
 /// Receipts stop at this many references, so that clones of what was received have room.
 const RECEIVE_LIMIT: u64 = State::REFERENCES / 2;
 
+/// How often a receipt asks the manager to map the buffer.
+const MAPS: u32 = 8;
+
 /// The component's one client.
 pub struct Client {
     trie: Trie,
@@ -93,10 +96,11 @@ impl Client {
     #[inline]
     pub fn cbuf_free(&self, id: CbufId) -> Result<(), Error> {
         let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
-        if record.load().references() == 0 {
+        let state = record.load();
+        if state.references() == 0 {
             return Err(Error::BadBuffer);
         }
-        self.release(id, record);
+        self.release_from(id, record, state);
         Ok(())
     }
 
@@ -131,14 +135,24 @@ impl Client {
         offset: u32,
         len: u32,
     ) -> Result<(NonNull<u8>, &Record), Error> {
-        let record = match self.trie.record(id) {
-            Some(record) if record.load().page_number() != 0 => record,
-            _ => self.mapped(id)?,
+        let found = self.trie.record(id).map(|record| (record, record.load()));
+        let (mut record, mut state) = match found {
+            Some(found) => found,
+            None => self.mapped(id)?,
         };
-        let mut state = record.load();
+        let mut maps = 0;
         loop {
-            if state.page_number() == 0
-                || state.has(State::FREE | State::EXCLUSIVE | State::INCONSISTENT)
+            if state.page_number() == 0 {
+                // Not here yet, or the manager just took back what was idle here while the
+                // owner, too, was about to use it again. It does not do so for ever.
+                maps += 1;
+                if maps > MAPS {
+                    return Err(Error::Busy);
+                }
+                (record, state) = self.mapped(id)?;
+                continue;
+            }
+            if state.has(State::FREE | State::EXCLUSIVE | State::INCONSISTENT)
                 || state.references() >= RECEIVE_LIMIT
                 || offset as u64 + len as u64 > state.bytes() as u64
             {
@@ -160,12 +174,13 @@ impl Client {
     }
 
     #[cold]
-    fn mapped(&self, id: CbufId) -> Result<&Record, Error> {
+    fn mapped(&self, id: CbufId) -> Result<(&Record, State), Error> {
         if id == CbufId::NONE {
             return Err(Error::BadBuffer);
         }
         self.manager.map(id.0)?;
-        self.trie.record(id).ok_or(Error::BadBuffer)
+        let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
+        Ok((record, record.load()))
     }
 
     /// Ends a buffer's exclusive phase: it may be sent and received from now on.
@@ -187,7 +202,12 @@ impl Client {
     /// Drops one reference that the caller holds.
     #[inline]
     pub(crate) fn release(&self, id: CbufId, record: &Record) {
-        let mut state = record.load();
+        self.release_from(id, record, record.load());
+    }
+
+    /// As [`Client::release`]; `state` was just read.
+    #[inline]
+    fn release_from(&self, id: CbufId, record: &Record, mut state: State) {
         loop {
             let last = state.references() <= 1;
             let kept = state.0 & !(State::REFERENCES | State::EXCLUSIVE);
@@ -216,9 +236,9 @@ impl Client {
 
     #[inline]
     fn list(&self, order: u32) -> &Freelist {
-        // The order comes from this component's own record; should it be overwritten, the
-        // buffer ends in some other list and is checked when taken.
-        &self.free[order as usize % ORDERS]
+        // The order comes from this component's own record; should it be overwritten there, the
+        // component gets its own buffers in the wrong sizes, each as long as its record says.
+        &self.free[(order as usize).min(ORDERS - 1)]
     }
 
     /// Pops a buffer of exactly this order.
@@ -230,10 +250,7 @@ impl Client {
             record.next.store(0, Ordering::Relaxed);
             let mut state = record.load();
             const CHECKED: u64 = State::REFERENCES | State::INCONSISTENT | State::FREE;
-            while state.0 & CHECKED == State::FREE
-                && state.page_number() != 0
-                && state.order() == order
-            {
+            while state.0 & CHECKED == State::FREE && state.page_number() != 0 {
                 let new = State(state.0 - State::FREE + State::EXCLUSIVE + 1);
                 match record.exchange(state, new) {
                     Ok(()) => {

@@ -155,3 +155,43 @@ impl Record {
         self.received.fetch_add(1, Ordering::SeqCst);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn orders_hold_what_is_asked() {
+        assert_eq!(order_for(0), Some(0));
+        assert_eq!(order_for(PAGE), Some(0));
+        assert_eq!(order_for(PAGE + 1), Some(1));
+        assert_eq!(order_for(PAGE << 12), Some(12));
+        assert_eq!(order_for((PAGE << 12) + 1), None);
+        assert_eq!(order_for(usize::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_the_smallest_that_fits(bytes in 1usize..=PAGE << 12) {
+            let order = order_for(bytes).unwrap();
+            prop_assert!(PAGE << order >= bytes);
+            prop_assert!(order == 0 || PAGE << (order - 1) < bytes);
+        }
+
+        #[test]
+        fn a_state_keeps_its_fields_apart(
+            page in 0u64..1 << 36,
+            order in 0u32..32,
+            flags in 0u64..32,
+            references in 0u64..=State::REFERENCES,
+        ) {
+            let state = State(State::new(page, order, flags << 18).0 + references);
+            prop_assert_eq!(state.page_number(), page);
+            prop_assert_eq!(state.order(), order);
+            prop_assert_eq!(state.references(), references);
+            prop_assert_eq!(state.has(State::FREE), flags & 4 != 0);
+            prop_assert_eq!(state.bytes(), PAGE << order);
+        }
+    }
+}

@@ -21,10 +21,10 @@ const _: () = assert!(size_of::<Ring>() == abi::layout::PAGE);
 pub struct Ring {
     /// Where the producer writes next. The producer has its own copy and never reads this one.
     tail: AtomicU32,
-    apart: [u32; 15],
+    _apart: [u32; 15],
     /// Where the consumer reads next.
     head: AtomicU32,
-    rest: [u32; 15],
+    _rest: [u32; 15],
     slots: [AtomicU32; RING_SLOTS],
 }
 
@@ -39,9 +39,9 @@ impl Default for Ring {
     fn default() -> Self {
         Self {
             tail: AtomicU32::new(0),
-            apart: [0; 15],
+            _apart: [0; 15],
             head: AtomicU32::new(0),
-            rest: [0; 15],
+            _rest: [0; 15],
             slots: core::array::from_fn(|_| AtomicU32::new(0)),
         }
     }

@@ -4,6 +4,7 @@
 use crate::meta::{CbufId, Record};
 use crate::primitive::{AtomicU32, Ordering};
 use abi::layout::{LEAF_RECORDS, TRIE_ROOT_ENTRIES};
+use core::ptr::NonNull;
 
 /// A component's view of its trie, or the manager's view of it at another address.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +12,7 @@ pub struct Trie {
     /// [`TRIE_ROOT_ENTRIES`] words: 0, or the number of the leaf plus one.
     root: *const AtomicU32,
     /// Leaf number 0.
-    leaves: *const Record,
+    leaves: NonNull<Record>,
 }
 
 // SAFETY: the memory behind both pointers is shared by design; it is reached only as atomics.
@@ -25,6 +26,8 @@ impl Trie {
     /// words that nobody but the manager writes, and for each word `n` that is not zero,
     /// `leaves + (n - 1) * LEAF_RECORDS` at [`LEAF_RECORDS`] records that stay mapped.
     pub const unsafe fn new(root: *const AtomicU32, leaves: *const Record) -> Self {
+        // SAFETY: memory that the caller promises to be there is not at address 0.
+        let leaves = unsafe { NonNull::new_unchecked(leaves.cast_mut()) };
         Self { root, leaves }
     }
 
@@ -45,6 +48,10 @@ impl Trie {
         }
         let place = (leaf - 1) * LEAF_RECORDS + id.0 as usize % LEAF_RECORDS;
         // SAFETY: the manager wrote the entry, so the leaf is mapped (contract of `new`).
-        Some(unsafe { &*self.leaves.add(place) })
+        let record = unsafe { self.leaves.add(place) };
+        // SAFETY: not null, as its type says; the optimiser forgets it in the sum above.
+        unsafe { core::hint::assert_unchecked(!record.as_ptr().is_null()) };
+        // SAFETY: as for the sum; only atomics are reached through it.
+        Some(unsafe { record.as_ref() })
     }
 }

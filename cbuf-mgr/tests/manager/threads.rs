@@ -4,11 +4,13 @@
 use crate::common::{Host, PAGE};
 use abi::ComponentId;
 use libcbuf::{Buffer, Cbuf, CbufRef, Client};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CLIENTS: u16 = 3;
+/// Steps of each client.
+const STEPS: u64 = 2_000;
 
 /// A small generator of numbers (xorshift), so that a run can be repeated.
 struct Random(u64);
@@ -40,12 +42,12 @@ fn live(
     client: &'static Client,
     inbox: &Receiver<CbufRef>,
     others: &[Sender<CbufRef>],
-    stop: &AtomicBool,
+    working: &AtomicU32,
 ) -> u64 {
     let mut random = Random(0x9e37_79b9 + u64::from(me));
     let mut held = Vec::new();
     let mut received = 0;
-    while !stop.load(Ordering::Relaxed) {
+    for _ in 0..STEPS {
         if let Ok(mut buffer) = Buffer::try_alloc(client, PAGE << random.below(3)) {
             let tag = random.below(u64::MAX);
             fill(&mut buffer, tag);
@@ -69,6 +71,7 @@ fn live(
             }
         }
     }
+    working.fetch_sub(1, Ordering::Relaxed);
     received
 }
 
@@ -77,36 +80,36 @@ fn buffers_stay_whole_while_everything_races() {
     let host = Host::new(200);
     let clients: Vec<_> = (1..=CLIENTS).map(|c| host.client(c, 40, 60)).collect();
     let (outboxes, inboxes): (Vec<_>, Vec<_>) = clients.iter().map(|_| channel()).unzip();
-    let stop = AtomicBool::new(false);
+    let working = AtomicU32::new(u32::from(CLIENTS));
     let mut received = 0;
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (index, inbox) in inboxes.into_iter().enumerate() {
-            let (client, outboxes, stop) = (clients[index], outboxes.clone(), &stop);
+            let (client, outboxes, working) = (clients[index], outboxes.clone(), &working);
             threads.push(scope.spawn(move || {
-                let received = live(index as u16 + 1, client, &inbox, &outboxes, stop);
+                let received = live(index as u16 + 1, client, &inbox, &outboxes, working);
                 (client, inbox, received)
             }));
         }
-        let (mut random, end) = (Random(7), Instant::now() + Duration::from_millis(400));
-        while Instant::now() < end {
+        drop(outboxes);
+        let mut random = Random(7);
+        while working.load(Ordering::Relaxed) > 0 {
             let component = ComponentId(1 + random.below(u64::from(CLIENTS)) as u16);
             host.with(|m| m.set_pool(component, 20 + random.below(40)))
                 .unwrap();
             host.with(|m| m.take_wakes());
             std::thread::sleep(Duration::from_micros(300));
         }
-        stop.store(true, Ordering::Relaxed);
-        drop(outboxes);
-        for thread in threads {
-            let (client, inbox, count) = thread.join().unwrap();
+        // All of them, before what is left in any inbox is lost.
+        let ended: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        for (client, inbox, count) in ended {
             received += count;
             for wire in inbox.try_iter() {
                 whole(&Cbuf::receive(client, wire).unwrap());
             }
         }
     });
-    assert!(received > 100, "{received}");
+    assert!(received > STEPS, "{received}");
     host.check();
     for component in 1..=CLIENTS {
         host.with(|m| m.set_pool(ComponentId(component), 0))
@@ -158,7 +161,7 @@ fn threads_of_one_client_share_its_freelists() {
         for thread in 0..4u64 {
             scope.spawn(move || {
                 let mut random = Random(thread + 1);
-                for _ in 0..5_000 {
+                for _ in 0..1_500 {
                     let bytes = PAGE << random.below(2);
                     let mut buffer = Buffer::alloc(a, bytes).unwrap();
                     fill(&mut buffer, random.below(u64::MAX));
