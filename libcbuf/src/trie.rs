@@ -47,11 +47,8 @@ impl Trie {
             return None;
         }
         let place = (leaf - 1) * LEAF_RECORDS + id.0 as usize % LEAF_RECORDS;
-        // SAFETY: the manager wrote the entry, so the leaf is mapped (contract of `new`).
-        let record = unsafe { self.leaves.add(place) };
-        // SAFETY: not null, as its type says; the optimiser forgets it in the sum above.
-        unsafe { core::hint::assert_unchecked(!record.as_ptr().is_null()) };
-        // SAFETY: as for the sum; only atomics are reached through it.
-        Some(unsafe { record.as_ref() })
+        // SAFETY: the manager wrote the entry, so the leaf is mapped (contract of `new`), and
+        // only atomics are reached through the record.
+        Some(unsafe { self.leaves.add(place).as_ref() })
     }
 }

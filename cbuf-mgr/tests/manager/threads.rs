@@ -109,7 +109,7 @@ fn buffers_stay_whole_while_everything_races() {
             }
         }
     });
-    assert!(received > STEPS, "{received}");
+    assert!(received > 100, "{received}");
     host.check();
     for component in 1..=CLIENTS {
         host.with(|m| m.set_pool(ComponentId(component), 0))
