@@ -112,6 +112,8 @@ struct Measured {
     per_second: f64,
     vcpu_us: f64,
     instructions: f64,
+    /// Within this time 99 of 100 requests were answered.
+    p99_ms: f64,
     /// Requests without a full 200 answer.
     failed: f64,
     /// Address-space switches and copied payload bytes a request: Cistern only.
@@ -263,6 +265,7 @@ fn measure(
         per_second: load.per_second,
         vcpu_us: each(vcpu) / 1e3,
         instructions: each(instructions),
+        p99_ms: load.p99_ms,
         failed: (load.failed + load.not_2xx) as f64,
         inside,
     })
@@ -300,6 +303,7 @@ fn rows(ours: &[Vec<Measured>], theirs: &[Vec<Measured>]) -> Vec<Row> {
             throughput,
             instructions,
             compared("vCPU time", "us a request", |m| m.vcpu_us),
+            compared("99th percentile", "ms", |m| m.p99_ms),
         ]);
         let inside: Vec<(f64, f64)> = ours.iter().filter_map(|m| m.inside).collect();
         let figure =
