@@ -2,8 +2,8 @@
 //!
 //! Guarantees: work and memory per connection, per listener and per frame are bounded; no frame
 //! and no command panics it; a component sees the sockets of its own listeners only; a SYN that
-//! finds no free socket is dropped, so that the client tries again, and never answered by a
-//! reset. Trusts: smoltcp for TCP itself, the driver for frame boundaries (each frame is
+//! finds no free socket waits a moment or is dropped, so that the client tries again, and is
+//! never answered by a reset. Trusts: smoltcp for TCP itself, the driver for frame boundaries (each frame is
 //! classified before smoltcp sees it). Never does: wait (its thin `main` does), scan all
 //! sockets for a packet, queue events (they are flags of a connection until they are taken).
 //!
@@ -30,6 +30,7 @@
 extern crate alloc;
 
 pub mod address;
+pub mod backlog;
 pub mod connection;
 pub mod deadlines;
 pub mod flows;

@@ -4,6 +4,7 @@
 //! caller has that socket and the caller has been told of the connection on it. A command for
 //! anything else is ignored, since it may honestly cross with the connection's end.
 
+use crate::backlog::Backlog;
 use crate::connection::{App, Connection, Phase, RECEIVE_RING, pending};
 use crate::deadlines::Micros;
 use crate::flows::MAX_CONNECTIONS;
@@ -25,6 +26,7 @@ pub struct Listener {
     pub free: Vec<u16>,
     /// Oldest first.
     pub time_wait: VecDeque<u16>,
+    pub backlog: Backlog,
 }
 
 /// A component that listens.
@@ -118,6 +120,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             // Low numbers are taken first: their rings are warm.
             free: (first..first + count).rev().map(|c| c as u16).collect(),
             time_wait: VecDeque::new(),
+            backlog: Backlog::default(),
         });
         Ok(())
     }

@@ -29,7 +29,7 @@ const BURST: usize = 32;
 /// A handshake may take this long.
 const HANDSHAKE: Micros = 10_000_000;
 /// A half-open connection this old gives way to a new one when none is free.
-const HALF_OPEN: Micros = 3_000_000;
+const HALF_OPEN: Micros = 250_000;
 /// A connection that the application has closed may stand still this long.
 const CLOSING: Micros = 20_000_000;
 /// When smoltcp wants to send at once and does not: look again after this.
@@ -56,6 +56,8 @@ pub struct Stack<P, D> {
     local: SocketSet<'static>,
     dhcp: Option<SocketHandle>,
     local_at: Micros,
+    /// When to look for sockets for SYNs that wait.
+    admit_at: Micros,
     /// Owns no socket: what it is polled with is answered by a reset.
     nobody: SocketSet<'static>,
     neighbours_changed: bool,
@@ -98,6 +100,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             local,
             dhcp,
             local_at: now,
+            admit_at: NEVER,
             nobody: SocketSet::new(Vec::new()),
             neighbours_changed: false,
             connections: Vec::new(),
@@ -199,7 +202,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             (None, Some(l)) => match self.claim(l, now) {
                 Some(c) => c,
                 None => {
-                    self.counters.refused += 1;
+                    let kept = self.listeners[l].backlog.keep(flow, frame, now);
+                    self.counters.refused += u64::from(!kept);
+                    self.admit_at = self.admit_at.min(now + RETRY);
                     return;
                 }
             },
@@ -218,6 +223,18 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 return;
             }
         };
+        self.deliver(c, flow, frame, now, pool);
+    }
+
+    /// Shows a connection a segment of its own.
+    fn deliver(
+        &mut self,
+        c: usize,
+        flow: Flow,
+        frame: &[u8],
+        now: Micros,
+        pool: &mut impl Pool<Page = P>,
+    ) {
         let connection = &mut self.connections[c];
         let held = connection.peek().recv_queue();
         let unsent = connection.peek().send_queue();
@@ -286,6 +303,27 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         Some(c)
     }
 
+    /// Takes up SYNs that wait, as far as there are sockets.
+    fn admit(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
+        self.admit_at = NEVER;
+        for l in 0..self.listeners.len() {
+            while let Some(flow) = self.listeners[l].backlog.next(now) {
+                if self.flows.find(flow).is_some() {
+                    // The client asked again and was heard.
+                    self.listeners[l].backlog.take(|_| ());
+                    continue;
+                }
+                let Some(c) = self.claim(l, now) else {
+                    self.admit_at = now + RETRY;
+                    break;
+                };
+                let mut backlog = core::mem::take(&mut self.listeners[l].backlog);
+                backlog.take(|frame| self.deliver(c, flow, frame, now, pool));
+                self.listeners[l].backlog = backlog;
+            }
+        }
+    }
+
     fn leave_time_wait(&mut self, c: usize) {
         let listener = &mut self.listeners[self.connections[c].listener];
         listener.time_wait.retain(|w| usize::from(*w) != c);
@@ -297,6 +335,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         let connection = &mut self.connections[c];
         connection.forget();
         self.listeners[connection.listener].free.push(c as u16);
+        if self.admit_at != NEVER {
+            self.admit_at = 0;
+        }
     }
 
     /// The connection exists no more.
@@ -503,6 +544,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         if now >= self.local_at {
             self.tick_local(now, pool);
         }
+        if now >= self.admit_at {
+            self.admit(now, pool);
+        }
         if now < self.deadlines.earliest() {
             return;
         }
@@ -570,7 +614,10 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
 
     /// When [`Stack::tick`] has to be called next.
     pub fn next_deadline(&self) -> Micros {
-        self.deadlines.earliest().min(self.local_at)
+        self.deadlines
+            .earliest()
+            .min(self.local_at)
+            .min(self.admit_at)
     }
 
     /// The application closed: nobody but us watches the connection now.

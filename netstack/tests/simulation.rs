@@ -91,3 +91,15 @@ fn copies_are_counted() {
     world.request(b"GET");
     assert_eq!(world.stack.counters.copied - before, 2 * 3 + 2 * 1000);
 }
+
+#[test]
+fn more_clients_than_sockets_all_get_their_answer() {
+    let mut world = World::new(13, Link::perfect());
+    world.serve(body(2000));
+    let begun = world.now;
+    assert_eq!(world.many(120, 1200), 1200);
+    let micros = world.now - begun;
+    assert!(micros < 900_000, "nobody had to ask twice: {micros} us");
+    assert_eq!(world.stack.counters.refused, 0);
+    assert_eq!(world.resets_seen(), 0);
+}
