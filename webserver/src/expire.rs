@@ -43,7 +43,9 @@ pub fn limit_ms<B>(connection: &Connection<B>, pressure: Pressure) -> Option<u64
         Phase::Idle => Some(by_pressure(60_000, 1_000, SHORTEST_MS)),
         Phase::Reading => Some(by_pressure(10_000, 2_000, 1_000)),
         Phase::Answering => Some(by_pressure(30_000, 10_000, 5_000) + connection.queued / SLOWEST),
-        // The network stack resends and gives up by itself; this is the backstop.
-        Phase::Closing => Some(by_pressure(30_000, 2_000, 1_000) + connection.queued / SLOWEST),
+        // The network stack resends and gives up by itself; this is the backstop. One that was
+        // idle before has nothing on the way that an early reset could destroy.
+        Phase::Closing if connection.queued == 0 => Some(by_pressure(30_000, 1_000, SHORTEST_MS)),
+        Phase::Closing => Some(by_pressure(30_000, 5_000, 3_000) + connection.queued / SLOWEST),
     }
 }

@@ -3,6 +3,7 @@
 
 #![no_std]
 #![no_main]
+#![forbid(unsafe_code)]
 
 use cgi::{fill, wanted};
 use rt::abi::start::StartInfo;
