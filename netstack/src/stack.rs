@@ -18,7 +18,7 @@ use core::ops::{Deref, DerefMut};
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::{dhcpv4, tcp};
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, IpListenEndpoint};
+use smoltcp::wire::{EthernetAddress, HardwareAddress};
 
 /// Frames in one batch for the driver.
 pub const TX_BATCH: usize = 128;
@@ -27,13 +27,11 @@ pub const RX_RUNS: usize = 128;
 /// Frames that one connection may send before others have their turn.
 const BURST: usize = 32;
 /// A handshake may take this long.
-const HANDSHAKE: Micros = 10_000_000;
-/// A half-open connection this old gives way to a new one when none is free.
-const HALF_OPEN: Micros = 250_000;
+pub(crate) const HANDSHAKE: Micros = 10_000_000;
 /// A connection that the application has closed may stand still this long.
-const CLOSING: Micros = 20_000_000;
+pub(crate) const CLOSING: Micros = 20_000_000;
 /// When smoltcp wants to send at once and does not: look again after this.
-const RETRY: Micros = 10_000;
+pub(crate) const RETRY: Micros = 10_000;
 
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counters {
@@ -48,24 +46,24 @@ pub struct Counters {
 }
 
 pub struct Stack<P, D> {
-    interface: Interface,
+    pub(crate) interface: Interface,
     pub(crate) station: Station,
-    addressing: Addressing,
-    fixed: Option<Fixed>,
-    dhcp_until: Micros,
-    local: SocketSet<'static>,
-    dhcp: Option<SocketHandle>,
-    local_at: Micros,
+    pub(crate) addressing: Addressing,
+    pub(crate) fixed: Option<Fixed>,
+    pub(crate) dhcp_until: Micros,
+    pub(crate) local: SocketSet<'static>,
+    pub(crate) dhcp: Option<SocketHandle>,
+    pub(crate) local_at: Micros,
     /// When to look for sockets for SYNs that wait.
-    admit_at: Micros,
+    pub(crate) admit_at: Micros,
     /// Owns no socket: what it is polled with is answered by a reset.
     nobody: SocketSet<'static>,
     neighbours_changed: bool,
     pub(crate) connections: Vec<Connection<D>>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) owners: Vec<Owner>,
-    flows: Flows,
-    deadlines: Deadlines,
+    pub(crate) flows: Flows,
+    pub(crate) deadlines: Deadlines,
     dirty: Vec<u16>,
     turn: Vec<u16>,
     more: bool,
@@ -130,22 +128,6 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     /// Connections in use.
     pub fn in_use(&self) -> usize {
         self.flows.len()
-    }
-
-    fn set_address(&mut self, fixed: Option<Fixed>) {
-        self.fixed = fixed;
-        self.station.ip = fixed.map(|f| f.ip.octets());
-        self.interface.update_ip_addrs(|list| {
-            list.clear();
-            // A list of at least one place: the push of the only entry succeeds.
-            let _ = fixed.is_some_and(|f| list.push(IpCidr::Ipv4(f.cidr())).is_ok());
-        });
-        let routes = self.interface.routes_mut();
-        routes.remove_default_ipv4_route();
-        if let Some(gateway) = fixed.and_then(|f| f.gateway) {
-            // Fails only when the table is full, and it is empty.
-            let _ = routes.add_default_ipv4_route(gateway);
-        }
     }
 
     /// One frame from the driver.
@@ -227,7 +209,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     }
 
     /// Shows a connection a segment of its own.
-    fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         c: usize,
         flow: Flow,
@@ -266,106 +248,6 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         }
         self.touch(c);
         self.review(c);
-    }
-
-    /// A socket that can take a connection: free, or the oldest in TIME_WAIT, or one whose
-    /// handshake has stood still for long.
-    fn claim(&mut self, listener: usize, now: Micros) -> Option<usize> {
-        if self.listeners[listener].free.is_empty() {
-            if let Some(oldest) = self.listeners[listener].time_wait.pop_front() {
-                self.end(usize::from(oldest));
-            } else {
-                let stale = |c: &Connection<D>| {
-                    c.listener == listener
-                        && c.phase == Phase::Opening
-                        && c.patience - HANDSHAKE + HALF_OPEN <= now
-                };
-                let c = (0..self.connections.len())
-                    .filter(|c| stale(&self.connections[*c]))
-                    .min_by_key(|c| self.connections[*c].patience)?;
-                self.end(c);
-            }
-        }
-        let c = usize::from(self.listeners[listener].free.pop()?);
-        let endpoint = IpListenEndpoint {
-            addr: self.station.ip.map(|ip| IpAddress::Ipv4(ip.into())),
-            port: self.listeners[listener].port,
-        };
-        let connection = &mut self.connections[c];
-        connection.phase = Phase::Opening;
-        connection.patience = now + HANDSHAKE;
-        let socket = connection.socket();
-        socket.abort();
-        if socket.listen(endpoint).is_err() {
-            self.release(c);
-            return None;
-        }
-        Some(c)
-    }
-
-    /// Takes up SYNs that wait, as far as there are sockets.
-    fn admit(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
-        self.admit_at = NEVER;
-        for l in 0..self.listeners.len() {
-            while let Some(flow) = self.listeners[l].backlog.next(now) {
-                if self.flows.find(flow).is_some() {
-                    // The client asked again and was heard.
-                    self.listeners[l].backlog.take(|_| ());
-                    continue;
-                }
-                let Some(c) = self.claim(l, now) else {
-                    self.admit_at = now + RETRY;
-                    break;
-                };
-                let mut backlog = core::mem::take(&mut self.listeners[l].backlog);
-                backlog.take(|frame| self.deliver(c, flow, frame, now, pool));
-                self.listeners[l].backlog = backlog;
-            }
-        }
-    }
-
-    fn leave_time_wait(&mut self, c: usize) {
-        let listener = &mut self.listeners[self.connections[c].listener];
-        listener.time_wait.retain(|w| usize::from(*w) != c);
-        self.end(c);
-    }
-
-    /// Puts the number back into the free list.
-    pub(crate) fn release(&mut self, c: usize) {
-        let connection = &mut self.connections[c];
-        connection.forget();
-        self.listeners[connection.listener].free.push(c as u16);
-        if self.admit_at != NEVER {
-            self.admit_at = 0;
-        }
-    }
-
-    /// The connection exists no more.
-    fn end(&mut self, c: usize) {
-        let connection = &mut self.connections[c];
-        if let Some(flow) = connection.flow.take() {
-            self.flows.remove(flow);
-        }
-        self.deadlines.set(c, NEVER);
-        match connection.app {
-            App::Live => {
-                connection.phase = Phase::Over;
-                connection.drop_outbox();
-                connection.pending &= !(pending::RECEIVED | pending::SENT);
-                self.tell(c, pending::GONE, true);
-            }
-            App::Done => {
-                // Told when it went into TIME_WAIT, if it was there.
-                if connection.phase != Phase::TimeWait {
-                    self.tell(c, pending::GONE, false);
-                }
-                self.release(c);
-            }
-            App::Offered | App::Unaware => {
-                connection.pending &= pending::GONE_BEFORE | pending::GONE;
-                self.release(c);
-            }
-        }
     }
 
     /// Notes that a connection may have something to send.
@@ -563,49 +445,6 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         self.turn = due;
     }
 
-    fn tick_local(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
-        let time = Instant::from_micros(now);
-        let before = self.outgoing.len();
-        let mut wire = Wire {
-            incoming: None,
-            outgoing: &mut self.outgoing,
-            pool,
-            copied: &mut self.counters.copied,
-            starved: false,
-        };
-        // The only socket here is DHCP's, and it sends one frame at a time.
-        self.interface.poll_egress(time, &mut wire, &mut self.local);
-        self.counters.sent += (self.outgoing.len() - before) as u64;
-        self.local_at = NEVER;
-        let Some(handle) = self.dhcp else {
-            return;
-        };
-        match self.local.get_mut::<dhcpv4::Socket>(handle).poll() {
-            Some(dhcpv4::Event::Configured(lease)) => {
-                let address = lease.address;
-                let offered = Fixed::checked(address.address(), address.prefix_len(), lease.router);
-                if offered.is_some() {
-                    self.set_address(offered);
-                }
-            }
-            Some(dhcpv4::Event::Deconfigured) => self.set_address(None),
-            None => {}
-        }
-        if self.fixed.is_none() && now >= self.dhcp_until {
-            self.local.remove(handle);
-            self.dhcp = None;
-            self.station.dhcp = false;
-            self.set_address(Some(self.addressing.fixed));
-            return;
-        }
-        let wanted = self.interface.poll_at(time, &self.local);
-        let at = wanted.map_or(NEVER, |t| t.total_micros().max(now + RETRY));
-        self.local_at = match self.fixed {
-            Some(_) => at,
-            None => at.min(self.dhcp_until.max(now + RETRY)),
-        };
-    }
-
     /// The last `flush` or `settle` left something that could have been sent with more pages or
     /// more places in the batch.
     pub fn has_more(&self) -> bool {
@@ -618,11 +457,6 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             .earliest()
             .min(self.local_at)
             .min(self.admit_at)
-    }
-
-    /// The application closed: nobody but us watches the connection now.
-    pub(crate) fn watch(&mut self, c: usize, now: Micros) {
-        self.connections[c].patience = now + CLOSING;
     }
 }
 
