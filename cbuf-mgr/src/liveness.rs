@@ -94,3 +94,172 @@ pub fn judge<'r>(
     }
     Verdict::Live
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libcbuf::meta::State;
+    use std::cell::Cell;
+
+    /// What a component does to a buffer, one shared access at a time.
+    #[derive(Clone, Copy)]
+    enum Do {
+        Send(usize),
+        Reference(usize),
+        Receipt(usize),
+        Free(usize),
+    }
+    use Do::*;
+
+    /// Components' records, and a script that runs while a collector reads them: event `n` happens
+    /// just before visit `when[n]`.
+    struct World {
+        records: [Record; 3],
+        script: &'static [Do],
+        when: Vec<usize>,
+        done: Cell<usize>,
+        visits: Cell<usize>,
+    }
+
+    impl World {
+        /// Component 1 holds the buffer.
+        fn new(script: &'static [Do], when: &[usize]) -> Self {
+            let records: [Record; 3] = Default::default();
+            records[1].state.store(1, Ordering::SeqCst);
+            Self {
+                records,
+                script,
+                when: when.to_vec(),
+                done: Cell::new(0),
+                visits: Cell::new(0),
+            }
+        }
+
+        fn visit(&self, n: usize) -> &Record {
+            while self
+                .when
+                .get(self.done.get())
+                .is_some_and(|w| *w <= self.visits.get())
+            {
+                match self.script[self.done.get()] {
+                    Send(c) => self.records[c].sent.fetch_add(1, Ordering::SeqCst),
+                    Receipt(c) => self.records[c].received.fetch_add(1, Ordering::SeqCst),
+                    Reference(c) => self.records[c].state.fetch_add(1, Ordering::SeqCst) as u32,
+                    Free(c) => self.records[c].state.fetch_sub(1, Ordering::SeqCst) as u32,
+                };
+                self.done.set(self.done.get() + 1);
+            }
+            self.visits.set(self.visits.get() + 1);
+            &self.records[n]
+        }
+
+        fn records(&self) -> impl Iterator<Item = &Record> + Clone {
+            (0..3).map(|n| self.visit(n))
+        }
+
+        /// Referenced, or on its way, as things stand.
+        fn live(&self) -> bool {
+            let mut counts = Counts::default();
+            self.records.iter().for_each(|r| counts.add(r));
+            counts.sent != counts.received || self.records.iter().any(|r| r.load().references() > 0)
+        }
+    }
+
+    /// The paper's collector: one pass, each record read whole.
+    fn judge_once<'r>(records: impl Iterator<Item = &'r Record>) -> bool {
+        let (mut counts, mut references) = (Counts::default(), 0);
+        for record in records {
+            counts.add(record);
+            references += record.load().references();
+        }
+        references == 0 && counts.sent == counts.received
+    }
+
+    /// Every way to place the script's events among a collector's visits.
+    fn schedules(script: &'static [Do], visits: usize, mut each: impl FnMut(World)) {
+        let mut when = vec![0; script.len()];
+        loop {
+            each(World::new(script, &when));
+            let Some(at) = (0..when.len()).rev().find(|n| when[*n] < visits) else {
+                return;
+            };
+            let next = when[at] + 1;
+            when[at..].fill(next);
+        }
+    }
+
+    /// X (1) sends to P (0), who passes it on to Q (2) and keeps it; X and Q free it.
+    const CHAIN: &[Do] = &[
+        Send(1),
+        Free(1),
+        Reference(0),
+        Receipt(0),
+        Send(0),
+        Reference(2),
+        Receipt(2),
+        Free(2),
+    ];
+    /// X sends to Q, Q sends it back and frees it, X frees one of its two.
+    const CYCLE: &[Do] = &[
+        Send(1),
+        Free(1),
+        Reference(2),
+        Receipt(2),
+        Send(2),
+        Free(2),
+        Reference(1),
+        Receipt(1),
+    ];
+    /// To both, both free; then nobody has it.
+    const SPREAD: &[Do] = &[
+        Send(1),
+        Send(1),
+        Free(1),
+        Reference(0),
+        Receipt(0),
+        Free(0),
+        Reference(2),
+        Receipt(2),
+        Free(2),
+    ];
+
+    #[test]
+    fn one_pass_collects_a_buffer_in_use_and_two_that_agree_do_not() {
+        let mut wrong = 0;
+        for script in [CHAIN, CYCLE, SPREAD] {
+            schedules(script, 4, |world| {
+                wrong += u32::from(judge_once(world.records()) && world.live());
+            });
+            schedules(script, 12, |world| {
+                let verdict = judge(world.records(), Counts::default(), u64::MAX);
+                assert!(verdict != Verdict::Garbage || !world.live());
+            });
+        }
+        assert!(wrong > 0);
+    }
+
+    #[test]
+    fn garbage_is_found_at_rest() {
+        let world = World::new(SPREAD, &[0; SPREAD.len()]);
+        let verdict = |settled, alive| judge(world.records(), settled, alive);
+        assert_eq!(verdict(Counts::default(), u64::MAX), Verdict::Garbage);
+        // A former holder received once more than all sent, and so on.
+        let settled = Counts {
+            sent: u32::MAX,
+            received: 0,
+            receivers: 1 << 5,
+        };
+        assert_eq!(verdict(settled, 1 << 5), Verdict::Live);
+        assert_eq!(verdict(settled, !(1 << 5)), Verdict::Lost);
+        let settled = Counts {
+            sent: u32::MAX,
+            received: u32::MAX,
+            receivers: 1 << 5,
+        };
+        assert_eq!(verdict(settled, u64::MAX), Verdict::Garbage);
+        world.records[2]
+            .state
+            .store(State::REFERENCES, Ordering::SeqCst);
+        assert_eq!(verdict(settled, u64::MAX), Verdict::Live);
+    }
+}
