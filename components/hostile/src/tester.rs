@@ -31,7 +31,7 @@ enum Wrong {
     Answered(Result<u64, Error>),
     NotDead(u32),
     BufferChanged,
-    WrongSum,
+    Sum,
 }
 
 impl fmt::Display for Wrong {
@@ -42,7 +42,7 @@ impl fmt::Display for Wrong {
             Wrong::Answered(answer) => write!(f, "it answered {answer:?}"),
             Wrong::NotDead(state) => write!(f, "its supervisor says state {state}"),
             Wrong::BufferChanged => f.write_str("the buffer changed"),
-            Wrong::WrongSum => f.write_str("echo adds wrongly"),
+            Wrong::Sum => f.write_str("echo adds wrongly"),
         }
     }
 }
@@ -139,7 +139,7 @@ fn the_rest_goes_on() -> Result<(), Wrong> {
     let failed = |error| Wrong::Error("echo does not answer", error);
     let echo = stubs::echo::Client::bind().map_err(failed)?;
     if echo.add(2, 3).map_err(failed)? != 5 {
-        return Err(Wrong::WrongSum);
+        return Err(Wrong::Sum);
     }
     let failed = |error| Wrong::Error("a buffer does not come back", error);
     let mut buffer = Buffer::alloc(rt::cbuf::client(), BYTES).map_err(failed)?;

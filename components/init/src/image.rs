@@ -99,8 +99,8 @@ impl<'a> Builder<'a> {
     /// What init itself invokes: what the image says, and the scheduler to block.
     fn own_imports(&mut self, objects: &[CPtr]) -> Result<StartInfo> {
         let sched = self.image.ids().find_map(|(id, component)| {
-            let provided = component.provides.iter();
-            let sched = provided.filter(|p| p.interface == "sched").next()?;
+            let mut provided = component.provides.iter();
+            let sched = provided.find(|p| p.interface == "sched")?;
             Some((sched.interface.as_str(), sched.number, id.0))
         });
         let edges = self.image.init_imports.iter();

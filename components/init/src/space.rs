@@ -145,7 +145,7 @@ impl Window {
     pub fn registers(&self, frame: CPtr, writes: &[(u64, u32)]) -> Result<()> {
         self.show(frame, 0, 1, |window| {
             for (offset, value) in writes {
-                let at = (*offset as usize) % PAGE & !3;
+                let at = (*offset as usize % PAGE) & !3;
                 // SAFETY: inside the one page that is mapped, aligned; the device's registers
                 // are memory to nobody.
                 unsafe { window.add(at).cast::<u32>().write_volatile(*value) };

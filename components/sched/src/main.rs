@@ -30,7 +30,9 @@ fn control(call: rt::Call) -> rt::Reply {
 
 fn start(info: &'static StartInfo) -> Result<(), Error> {
     let event_thread = with(|state| state.set_up(info))?;
-    cap::kernel::set_event_thread(slot::KERNEL, event_thread)
+    cap::kernel::set_event_thread(slot::KERNEL, event_thread)?;
+    // Events reach it only while it waits for them: it begins now, and comes back here.
+    cap::thread::switch(event_thread).map(drop)
 }
 
 /// The event thread: takes events, then continues whoever should run.
