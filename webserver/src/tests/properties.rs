@@ -1,12 +1,13 @@
 //! What holds for any input.
 
 use crate::fake::*;
+use crate::platform::Event;
 use proptest::prelude::*;
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
-use super::statuses;
+use super::{GET, statuses};
 
 /// A request that is valid, with the number of answers it gets.
 fn valid() -> impl Strategy<Value = (Vec<u8>, bool)> {
@@ -93,5 +94,52 @@ proptest! {
         }
         prop_assert!(rig.ends[&0] != End::Open);
         statuses(&rig.sent[&0], &[true; 0]);
+    }
+
+    #[test]
+    fn no_order_of_events_does_harm(
+        steps in proptest::collection::vec((0u8..12, 0u32..7, 0usize..8, any::<u8>()), 1..120),
+    ) {
+        const PIECES: [&[u8]; 8] = [
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET /cgi?x HTTP/1.1\r\nHost: a\r\n\r\nGET /big HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"HEAD /stats HTTP/1.0\r\n\r\n",
+            b"GET /none HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+            b"GET /x HTT",
+            b"P/1.1\r\nHost: a\r\n\r\n",
+            b"\r\n",
+            b"012345678",
+        ];
+        let mut rig = Rig::new(4);
+        for (step, socket, piece, any) in steps {
+            let known = rig.sent.contains_key(&socket);
+            match step {
+                0..=1 => rig.accept(socket),
+                2..=5 => rig.receive(socket, &PIECES[piece].repeat(1 + usize::from(any % 20))),
+                6 if known => rig.drain(socket),
+                7 => rig.round(vec![Event::PeerClosed { socket }]),
+                8 => rig.round(vec![Event::Gone { socket }]),
+                9 => {
+                    rig.world.no_pages = any & 1 != 0;
+                    rig.world.content_dead = any & 2 != 0;
+                    rig.world.cgi_dead = any & 4 != 0;
+                    rig.world.cgi_full = any & 8 != 0;
+                }
+                10 => rig.pass(u64::from(any) * 100),
+                _ => rig.round(vec![]),
+            }
+            prop_assert!(rig.server.counters().open <= 4);
+        }
+        // Whatever happened, everyone is rid of in the end and the places are free again.
+        rig.world = World::default();
+        for _ in 0..4 {
+            rig.pass(1_000_000);
+            rig.round(vec![]);
+        }
+        for socket in 0..7 {
+            rig.round(vec![Event::Gone { socket }]);
+        }
+        prop_assert_eq!(rig.server.counters().open, 0);
+        prop_assert!(rig.talk(0, GET).ends_with(b"<p>home</p>"));
     }
 }
