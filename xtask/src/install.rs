@@ -5,38 +5,96 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 const RUST_TARGET: &str = "x86_64-unknown-none";
-/// Programs that are needed and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 3] = [
-    ("qemu-system-x86_64", "qemu-system-x86"),
-    ("ab", "apache2-utils"),
-    ("passt", "passt"),
+/// A program and the Debian package that has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    /// What is worse without it; a program that nothing works without has none.
+    loss: Option<&'static str>,
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program {
+        name: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        loss: None,
+    },
+    Program {
+        name: "ab",
+        package: "apache2-utils",
+        loss: None,
+    },
+    Program {
+        name: "passt",
+        package: "passt",
+        loss: Some("QEMU's own networking stalls when many connect at once"),
+    },
 ];
 
 /// The Rust target and every program. Installs what is missing as root or through a `sudo` that
 /// asks nothing; otherwise the error holds the command to run.
 pub fn everything() -> Result<(), String> {
     rust_target()?;
-    let lacking: Vec<_> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !on_path(program))
-        .collect();
+    let missing = || {
+        PROGRAMS
+            .into_iter()
+            .filter(|p| !on_path(p.name))
+            .collect::<Vec<_>>()
+    };
+    let lacking = missing();
     if lacking.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = lacking.iter().map(|(_, package)| *package).collect();
-    let shown = format!(
-        "apt-get install -y --no-install-recommends {}",
+    let failed = apt_install(&lacking).err();
+    settle(&missing(), failed.as_deref())
+}
+
+/// The command that a person would give.
+fn command(lacking: &[Program]) -> String {
+    let packages: Vec<&str> = lacking.iter().map(|p| p.package).collect();
+    format!(
+        "sudo apt-get install -y --no-install-recommends {}",
         packages.join(" ")
-    );
-    let root = user_id() == Some(0);
-    let sudo = !root && succeeds(Command::new("sudo").args(["-n", "true"]));
-    if !on_path("apt-get") || !(root || sudo) {
-        let programs: Vec<&str> = lacking.iter().map(|(program, _)| *program).collect();
+    )
+}
+
+/// An error if something is missing that nothing works without, a warning if less is.
+fn settle(lacking: &[Program], failed: Option<&str>) -> Result<(), String> {
+    let why = failed.map(|why| format!(" ({why})")).unwrap_or_default();
+    let needed: Vec<&str> = lacking
+        .iter()
+        .filter(|p| p.loss.is_none())
+        .map(|p| p.name)
+        .collect();
+    if !needed.is_empty() {
         return Err(format!(
-            "{} missing; run: sudo {shown}",
-            programs.join(", ")
+            "{} missing{why}; run: {}",
+            needed.join(", "),
+            command(lacking)
         ));
     }
+    for program in lacking {
+        let loss = program.loss.unwrap_or_default();
+        eprintln!(
+            "warning: {} missing{why}: {loss}; run: {}",
+            program.name,
+            command(lacking)
+        );
+    }
+    Ok(())
+}
+
+fn apt_install(lacking: &[Program]) -> Result<(), String> {
+    let root = user_id() == Some(0);
+    let sudo = !root && succeeds(Command::new("sudo").args(["-n", "true"]));
+    if !on_path("apt-get") {
+        return Err("there is no apt-get".into());
+    }
+    if !root && !sudo {
+        return Err("installing needs root".into());
+    }
+    let packages: Vec<&str> = lacking.iter().map(|p| p.package).collect();
     let step = Step::start(&format!("installing {}", packages.join(", ")));
     let apt = |args: &[&str]| {
         let mut command = Command::new(if root { "apt-get" } else { "sudo" });
@@ -50,8 +108,12 @@ pub fn everything() -> Result<(), String> {
     // The package lists of a fresh machine may be missing or old.
     if apt(&install).is_err() {
         step.detail("apt-get update");
-        apt(&["update"]).map_err(|e| format!("`apt-get update` failed: {e}"))?;
-        apt(&install).map_err(|e| format!("`{shown}` failed: {e}"))?;
+        apt(&["update"]).map_err(|e| format!("apt-get update failed: {e}"))?;
+        // One that this release does not have must not keep the others out.
+        for package in packages {
+            apt(&["install", "-y", "--no-install-recommends", package])
+                .map_err(|e| format!("apt-get install {package} failed: {e}"))?;
+        }
     }
     step.done("installed");
     Ok(())
@@ -116,4 +178,25 @@ fn run(command: &mut Command) -> Result<(), String> {
         .last()
         .unwrap_or("no message")
         .to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_an_error_with_the_command() {
+        let why = settle(&PROGRAMS, Some("installing needs root")).unwrap_err();
+        assert_eq!(
+            why,
+            "qemu-system-x86_64, ab missing (installing needs root); run: sudo apt-get install -y \
+             --no-install-recommends qemu-system-x86 apache2-utils passt"
+        );
+    }
+
+    #[test]
+    fn what_only_helps_is_no_error() {
+        assert_eq!(settle(&PROGRAMS[2..], None), Ok(()));
+        assert_eq!(settle(&[], None), Ok(()));
+    }
 }

@@ -48,7 +48,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
         cargo.args(["test", "--workspace", "--no-fail-fast"]);
         counted(outcomes, "host tests", cargo);
     }
-    if outcomes.wants("loom") {
+    if !outcomes.quick && outcomes.wants("loom") {
         let mut cargo = project.cargo();
         cargo.args(["test", "--release", "-p", "libcbuf", "--lib", "--tests"]);
         cargo

@@ -1,21 +1,84 @@
-//! The tool's own promises: `new-component` makes something that builds, boots and answers, in a
-//! copy of the project.
+//! The tool's own promises: `run` serves until it is stopped and leaves nothing behind;
+//! `new-component` makes something that builds, boots and answers (in a copy of the project).
 
 use super::{Outcomes, boot};
 use crate::machine::exit_code;
 use crate::project::Project;
-use crate::{build, compose, new_component};
+use crate::serial::Console;
+use crate::{build, compose, http, net, new_component};
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const NAME: &str = "probe-one";
 
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
+    outcomes.run("run says that a port is taken", port_taken);
+    outcomes.run("run serves until it is stopped", serve_until_stopped);
     if !outcomes.quick {
         outcomes.run("new-component builds, boots and answers", || {
             new_one(project)
         });
+    }
+}
+
+/// This tool with `run` on a port; what it prints comes as lines.
+fn start(port: u16) -> Result<(Child, Console), String> {
+    let tool = std::env::current_exe().map_err(|e| format!("this tool is not found: {e}"))?;
+    let mut command = Command::new(tool);
+    command.args(["run", "--port", &port.to_string()]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .map_err(|e| format!("this tool did not start: {e}"))?;
+    let console = Console::read(child.stdout.take(), child.stderr.take());
+    Ok((child, console))
+}
+
+fn port_taken() -> Result<(), String> {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
+    let port = taken.local_addr().map_err(|e| e.to_string())?.port();
+    let (mut child, mut console) = start(port)?;
+    let status = child.wait().map_err(|e| e.to_string())?;
+    console.drain();
+    let said = console.complaints();
+    let sentence = format!("error: port {port} of 127.0.0.1 cannot be used");
+    if status.success() || !said.starts_with(&sentence) || said.contains(';') {
+        return Err(format!("{status}, it said: {said}"));
+    }
+    Ok(())
+}
+
+fn serve_until_stopped() -> Result<(), String> {
+    let port = net::any_port()?;
+    let (mut child, mut console) = start(port)?;
+    let address = format!("http://127.0.0.1:{port}/");
+    let deadline = Instant::now() + Duration::from_secs(300);
+    let served = loop {
+        match console.next(Duration::from_millis(200)) {
+            Some(line) if line.contains(&address) => break http::get(port, "/").map(|a| a.status),
+            Some(_) => {}
+            None if Instant::now() > deadline => break Err("it never served".into()),
+            None if child.try_wait().ok().flatten().is_some() => break Err("it ended".into()),
+            None => {}
+        }
+    };
+    // The signal that Ctrl-C sends.
+    let stop = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    let status = child.wait().map_err(|e| e.to_string())?;
+    let left = http::answers(port) || net::port_free(port).is_err();
+    match served {
+        Ok(200) if stop.is_ok() && status.success() && !left => Ok(()),
+        Ok(200) if left => Err("something still holds the port".into()),
+        Ok(answer) => Err(format!("it answered {answer} and ended with {status}")),
+        Err(why) => Err(format!("{why}: {}", console.complaints())),
     }
 }
 
