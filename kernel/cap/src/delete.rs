@@ -22,9 +22,13 @@ pub(crate) const BUDGET: u32 = 4096;
 const REMOVE: u32 = 32;
 
 /// What is left of a call's work.
-pub(crate) struct Budget(pub(crate) u32);
+pub(crate) struct Budget(u32);
 
 impl Budget {
+    pub(crate) const fn of(work: u32) -> Budget {
+        Budget(work)
+    }
+
     /// Errors: `Again` when the call has done enough. The last piece may overdraw.
     pub(crate) fn spend(&mut self, work: u32) -> Result<(), Error> {
         if self.0 == 0 {
@@ -45,7 +49,7 @@ impl<P: Platform> Caps<P> {
         if slot.is_empty() {
             return Err(Error::NoCapability);
         }
-        let mut budget = Budget(self.budget);
+        let mut budget = Budget::of(self.budget);
         let mut result = self.begin_delete(slot, &mut budget);
         while result.is_ok() && !slot.is_empty() {
             result = self.delete_step(&mut budget);
@@ -61,7 +65,7 @@ impl<P: Platform> Caps<P> {
 
     /// Does a piece of a pending deletion, and says `Again`.
     pub(crate) fn carry_on(&mut self) -> Result<(), Error> {
-        let _ = self.finish_deletions(&mut Budget(self.budget));
+        let _ = self.finish_deletions(&mut Budget::of(self.budget));
         self.flush();
         Err(Error::Again)
     }

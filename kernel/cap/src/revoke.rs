@@ -1,5 +1,6 @@
 //! Revoke: takes a capability back from everybody else.
 
+use crate::captype::info;
 use crate::delete::Budget;
 use crate::slot::SlotRef;
 use crate::{Caps, Platform};
@@ -17,7 +18,7 @@ impl<P: Platform> Caps<P> {
             return Err(Error::NoCapability);
         }
         slot.need(Rights::GRANT)?;
-        let result = self.revoke_some(slot, &mut Budget(self.budget));
+        let result = self.revoke_some(slot, &mut Budget::of(self.budget));
         self.flush();
         result
     }
@@ -39,7 +40,7 @@ impl<P: Platform> Caps<P> {
                 None => break,
             }
         }
-        if let Some(mapping) = crate::captype::info(cap.ty).mapping {
+        if let Some(mapping) = info(cap.ty).mapping {
             self.unmap_everywhere(&cap, mapping, budget)?;
         }
         Ok(())
