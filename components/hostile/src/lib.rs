@@ -60,6 +60,7 @@ deeds! {
     Port "touch-a-port" Dies,
     Breakpoint "raise-an-interrupt" Dies,
     ThreadFaults "fault-in-its-own-thread" Dies,
+    Strand "die-with-another-thread-inside" Dies,
     NoCapability "use-no-capability" Refused,
     MapWithout "map-without-a-capability" Refused,
     Escalate "widen-its-rights" Refused,

@@ -97,6 +97,7 @@ fn act(deed: Deed) -> Result<u64, Error> {
             // Its own thread has killed it, or does while this waits.
             rt::sched::block(rt::time::after(PATIENCE))?;
         }
+        Deed::Strand => strand()?,
         Deed::NoCapability => return Ok(fuzz::no_capability()),
         Deed::MapWithout => return Ok(fuzz::map_without()),
         Deed::Escalate => return Ok(fuzz::escalate()),
@@ -107,6 +108,18 @@ fn act(deed: Deed) -> Result<u64, Error> {
         }
     }
     Ok(1)
+}
+
+/// The first thread that comes waits for ever; the second brings the component down.
+fn strand() -> Result<(), Error> {
+    static VISITORS: AtomicU32 = AtomicU32::new(0);
+    // Relaxed: only the count matters.
+    if VISITORS.fetch_add(1, Ordering::Relaxed) > 0 {
+        attack::read(0);
+    }
+    loop {
+        rt::sched::block(rt::time::NEVER)?;
+    }
 }
 
 /// Invokes the next of the chain; the last has none.

@@ -5,8 +5,9 @@
 #![no_main]
 
 use abi::start::{Import, StartInfo, slot};
-use abi::{ComponentId, Error};
+use abi::{CPtr, ComponentId, Error, ThreadId};
 use core::fmt;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use hostile::{Deed, Outcome};
 use rt::cbuf::{Buffer, Cbuf};
@@ -24,6 +25,11 @@ const BYTES: usize = 4096;
 const PATIENCE: u32 = 100;
 const DEAD: u32 = 2;
 
+/// What the second thread is to invoke, what came of it, and its number.
+static VISIT: AtomicU32 = AtomicU32::new(0);
+static VISITED: AtomicU64 = AtomicU64::new(0);
+static VISITOR: AtomicU32 = AtomicU32::new(0);
+
 /// Why a test failed.
 enum Wrong {
     Error(&'static str, Error),
@@ -32,6 +38,7 @@ enum Wrong {
     NotDead(u32),
     BufferChanged,
     Sum,
+    Stranded(u64),
 }
 
 impl fmt::Display for Wrong {
@@ -42,6 +49,9 @@ impl fmt::Display for Wrong {
             Wrong::Answered(answer) => write!(f, "it answered {answer:?}"),
             Wrong::NotDead(state) => write!(f, "its supervisor says state {state}"),
             Wrong::BufferChanged => f.write_str("the buffer changed"),
+            Wrong::Stranded(status) => {
+                write!(f, "the thread inside got status {status}, 0 for none")
+            }
             Wrong::Sum => f.write_str("echo adds wrongly"),
         }
     }
@@ -51,7 +61,10 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
 }
 
-fn main(_argument: u64) -> ! {
+fn main(argument: u64) -> ! {
+    if argument == 1 {
+        visit()
+    }
     let mut failed = 0;
     let info = rt::info();
     for import in &info.imports[..usize::from(info.imports_len)] {
@@ -73,6 +86,42 @@ fn main(_argument: u64) -> ! {
     rt::component::stop()
 }
 
+/// The second thread: invokes what the first one asks for, and keeps the error.
+fn visit() -> ! {
+    // Release and acquire pair with `strand`.
+    VISITOR.store(u32::from(rt::thread_id().0), Ordering::Release);
+    loop {
+        if rt::sched::block(rt::time::NEVER).is_err() {
+            rt::component::stop()
+        }
+        let entry = CPtr(VISIT.swap(0, Ordering::AcqRel));
+        if entry != CPtr::NULL
+            && let Err(error) = rt::invoke(entry, method::ACT, [0; 4])
+        {
+            VISITED.store(error as u64, Ordering::Release);
+        }
+    }
+}
+
+/// Sends the second thread into a component, where it stays.
+fn strand(import: &Import) -> Result<(), Wrong> {
+    VISIT.store(import.entry.0, Ordering::Release);
+    let visitor = ThreadId(VISITOR.load(Ordering::Acquire) as u16);
+    rt::sched::wake(visitor).map_err(|error| Wrong::Error("cannot wake", error))
+}
+
+/// The second thread must have come back with `Dead`.
+fn freed() -> Result<(), Wrong> {
+    for _ in 0..PATIENCE {
+        if VISITED.load(Ordering::Acquire) == Error::Dead as u64 {
+            return Ok(());
+        }
+        let deadline = rt::time::after(Duration::from_millis(1));
+        rt::sched::block(deadline).map_err(|error| Wrong::Error("cannot wait", error))?;
+    }
+    Err(Wrong::Stranded(VISITED.load(Ordering::Acquire)))
+}
+
 /// The deed that a hostile component is made for.
 fn deed(import: &Import) -> Result<Deed, Error> {
     let [number, ..] = rt::invoke(import.entry, method::DEED, [0; 4])?;
@@ -91,6 +140,9 @@ fn test(import: &Import) -> Result<(), Wrong> {
         .map_err(|error| Wrong::Error("no buffer", error))?;
     buffer[..BYTES].fill(PATTERN);
     let data = buffer.freeze(BYTES);
+    if deed == Deed::Strand {
+        strand(import)?;
+    }
     let answer = act(import, deed, &data);
     match (deed.outcome(), answer) {
         (Outcome::Dies, Err(Error::Dead)) => dead(import.peer)?,
@@ -98,6 +150,9 @@ fn test(import: &Import) -> Result<(), Wrong> {
         (Outcome::Refused, Ok(count)) => return Err(Wrong::Succeeded(count)),
         (Outcome::TooDeep, Err(Error::TooDeep)) => {}
         (_, answer) => return Err(Wrong::Answered(answer)),
+    }
+    if deed == Deed::Strand {
+        freed()?;
     }
     if data.iter().any(|byte| *byte != PATTERN) {
         return Err(Wrong::BufferChanged);

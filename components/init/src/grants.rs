@@ -151,8 +151,19 @@ impl Grants {
     /// The start information as bytes.
     pub fn bytes(&self) -> &[u8] {
         let info = &raw const self.info;
-        // SAFETY: a `repr(C)` struct of numbers and arrays whose fields follow each other
-        // without padding but `reserved` fields and gaps that `nothing` writes as zero constants.
+        // SAFETY: a `repr(C)` struct of numbers and arrays without padding (see below), alive as
+        // long as the slice.
         unsafe { core::slice::from_raw_parts(info.cast(), size_of::<StartInfo>()) }
     }
 }
+
+// Fixed numbers, then the three arrays: every byte of the page's structure is some field's.
+const _: () = assert!(
+    size_of::<StartInfo>()
+        == 8 + 4 * 2
+            + size_of::<Name>()
+            + 6 * 8
+            + MAX_IMPORTS * (size_of::<Name>() + 8)
+            + MAX_GRANTS * (size_of::<Name>() + 24)
+            + ARGUMENT_BYTES
+);
