@@ -81,6 +81,11 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         let connection = &mut self.connections[c];
         connection.forget();
         self.listeners[connection.listener].free.push(c as u16);
+        self.vacant();
+    }
+
+    /// There is a socket for a SYN that waits, if one does.
+    pub(crate) fn vacant(&mut self) {
         if self.admit_at != NEVER {
             self.admit_at = 0;
         }

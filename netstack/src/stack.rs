@@ -181,15 +181,19 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             .position(|l| opens && l.port == flow.local_port);
         let c = match (known, listener) {
             (Some(c), _) => c,
-            (None, Some(l)) => match self.claim(l, now) {
-                Some(c) => c,
-                None => {
-                    let kept = self.listeners[l].backlog.keep(flow, frame, now);
-                    self.counters.refused += u64::from(!kept);
-                    self.admit_at = self.admit_at.min(now + RETRY);
-                    return;
+            (None, Some(l)) => {
+                // Behind those that wait already, or they would wait for ever.
+                let first = self.listeners[l].backlog.next(now).is_none();
+                match first.then(|| self.claim(l, now)).flatten() {
+                    Some(c) => c,
+                    None => {
+                        let kept = self.listeners[l].backlog.keep(flow, frame, now);
+                        self.counters.refused += u64::from(!kept);
+                        self.admit_at = self.admit_at.min(now + RETRY);
+                        return;
+                    }
                 }
-            },
+            }
             (None, None) => {
                 if !resets {
                     poll_one(
@@ -404,6 +408,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             connection.patience = NEVER;
             let listener = &mut self.listeners[connection.listener];
             listener.time_wait.push_back(c as u16);
+            self.vacant();
             self.tell(c, pending::GONE, false);
         }
         if sent {
