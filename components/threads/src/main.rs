@@ -129,7 +129,8 @@ fn allocate() {
 }
 
 fn test() -> ! {
-    let tests: [(&str, fn() -> Result<(), Error>); 5] = [
+    type Test = fn() -> Result<(), Error>;
+    let tests: [(&str, Test); 5] = [
         ("equals share the processor", equals_share),
         ("a sleeper preempts whoever runs", sleeper_preempts),
         ("lower priorities wait", lower_waits),
