@@ -1,4 +1,5 @@
-//! What a client gets when its freelist is empty: its garbage, else a new buffer, else one made
+//! What a client gets when its freelist is empty: its garbage, else a new buffer (more where
+//! garbage is rare), else one made
 //! from what lies idle in its pool in other sizes, else its thread waits. Source: CBUFs,
 //! section 3.5. Costs a look at each buffer that the client owns and at their holders.
 
@@ -10,6 +11,9 @@ use crate::pool::{pages_of, push};
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, State};
+
+/// Most buffers made at once that nobody asked for yet.
+const AHEAD: usize = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -93,10 +97,18 @@ impl<M: Machine> Manager<M> {
         timing.collected += found.len() as u64;
         self.take_excess(caller, found)?;
         let order_of = |m: &Self, id: &CbufId| m.buffer(*id).map_or(0, |b| b.order);
-        if !found.iter().any(|id| order_of(self, id) >= order)
+        let mut fits = found
+            .iter()
+            .filter(|id| order_of(self, id) >= order)
+            .count();
+        if fits == 0
             && let Some(id) = self.grow(caller, order, found)?
         {
             push(found, id)?;
+            fits = 1;
+        }
+        if fits > 0 {
+            self.grow_ahead(caller, order, fits, found)?;
         }
         // Should the ring not take all, then what was asked for first.
         found.sort_unstable_by_key(|id| core::cmp::Reverse(order_of(self, id)));
@@ -196,6 +208,33 @@ impl<M: Machine> Manager<M> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Adds buffers while a collection brings few, as far as the limit allows without ending
+    /// others: a look at all that a client owns should pay for more than one allocation.
+    fn grow_ahead(
+        &mut self,
+        owner: ComponentId,
+        order: u32,
+        fits: usize,
+        found: &mut Vec<CbufId>,
+    ) -> Result<(), Error> {
+        let need = pages_of(order)?;
+        let pool = self.pool(owner)?;
+        let wanted = (pool.owned.len() / 4).min(AHEAD).saturating_sub(fits);
+        let room = pool.control.space().saturating_sub(found.len());
+        for _ in 0..wanted.min(room) {
+            let pool = self.pool(owner)?;
+            if pool.held + need > pool.limit {
+                break;
+            }
+            // Nobody asked for these: where there is nothing to make them of, there are none.
+            let Ok(id) = self.make_buffer(owner, order) else {
+                break;
+            };
+            push(found, id)?;
+        }
+        Ok(())
     }
 
     /// Ends one idle buffer of a pool: garbage, or one in a freelist, or an orphan.

@@ -1,10 +1,12 @@
-//! What a pool needs next, from what it showed in the last period: more where threads waited or
-//! the collector took more than its share, its first size again after a time of rest.
+//! What a pool needs next, from what it showed in the last period: more where threads waited, or
+//! where the collector took more than its share because the pool is full, its first size again after a time of rest.
 
 use crate::Sample;
 
 /// A pool that spends more than one part in this many of the time collecting is too small.
 const COLLECTING_SHARE: u64 = 50;
+/// A pool that holds all but one part in this many of its limit is full.
+const FULL_SHARE: u64 = 8;
 /// Growth is one part in this many, and at least so many pages.
 const GROWTH_SHARE: u64 = 4;
 const GROWTH_LEAST: u64 = 16;
@@ -35,7 +37,9 @@ impl History {
         } else {
             self.rested = 0;
         }
-        let wanting = now.blocked > 0 || blocked > 0 || collecting > elapsed / COLLECTING_SHARE;
+        let full = now.held >= now.limit - now.limit / FULL_SHARE;
+        let strained = full && collecting > elapsed / COLLECTING_SHARE;
+        let wanting = now.blocked > 0 || blocked > 0 || strained;
         if wanting {
             let more = (now.limit / GROWTH_SHARE).max(GROWTH_LEAST);
             now.limit.saturating_add(more)
@@ -80,13 +84,16 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_cost_little_do_not() {
+    fn collecting_does_where_it_costs_much_and_the_pool_is_full() {
         let mut history = History::default();
         history.demand(sample(20, 0), PERIOD);
         let mut now = sample(20, 900);
         now.collecting_ticks = PERIOD / COLLECTING_SHARE;
         assert_eq!(history.demand(now, PERIOD), 20);
         now.collecting_ticks *= 3;
+        assert_eq!(history.demand(now, PERIOD), 20);
+        now.collecting_ticks *= 2;
+        now.held = 18;
         assert_eq!(history.demand(now, PERIOD), 36);
     }
 
