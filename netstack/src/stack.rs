@@ -183,6 +183,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             (Some(c), _) => c,
             (None, Some(l)) => {
                 // Behind those that wait already, or they would wait for ever.
+                if now >= self.admit_at {
+                    self.admit(now, pool);
+                }
                 let first = self.listeners[l].backlog.next(now).is_none();
                 match first.then(|| self.claim(l, now)).flatten() {
                     Some(c) => c,

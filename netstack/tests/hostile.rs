@@ -112,6 +112,37 @@ fn half_open_connections_give_way() {
 }
 
 #[test]
+fn waiting_clients_are_served_before_new_ones() {
+    let mut world = acquainted(2);
+    let syn = |port: u16| segment(port, TcpControl::Syn, 5, None, b"");
+    let answered = |frames: Vec<Vec<u8>>| -> Vec<u16> {
+        let syn_ack = frames.iter().filter(|f| flags(f) == 0x12);
+        syn_ack
+            .map(|f| u16::from_be_bytes([f[36], f[37]]))
+            .collect()
+    };
+    for port in 2000..2064 {
+        assert_eq!(answered(feed(&mut world, &syn(port))), [port]);
+    }
+    for port in 3000..3064 {
+        assert!(feed(&mut world, &syn(port)).is_empty());
+    }
+    assert_eq!(world.stack.counters.refused, 0);
+    // All sockets become free at once, and as many new clients come in the same batch.
+    for port in 2000..2064 {
+        let reset = segment(port, TcpControl::Rst, 6, None, b"");
+        world.stack.ingest(&reset, world.now, &mut world.pages);
+    }
+    for port in 4000..4064 {
+        world.stack.ingest(&syn(port), world.now, &mut world.pages);
+    }
+    world.stack.settle(world.now, &mut world.pages);
+    let ports = answered(world.take_outgoing());
+    assert_eq!(ports, (3000..3064).collect::<Vec<u16>>());
+    assert_eq!(world.stack.counters.refused, 0);
+}
+
+#[test]
 fn resets_are_sent_to_strangers_and_obeyed_from_peers() {
     let mut world = acquainted(3);
     let stray = feed(
