@@ -74,7 +74,7 @@ impl<'a> Builder<'a> {
     /// Builds all components and threads. Afterwards all memory that is left belongs to the
     /// component with the right `ram`, if the image has one.
     pub fn build(&mut self) -> Result<(Vec<Built>, StartInfo)> {
-        let mut drafts = Vec::new();
+        let mut drafts = Vec::with_capacity(self.image.components.len());
         for (id, component) in self.image.ids() {
             drafts.push(self.object(id, component).map_err(of(&component.name))?);
         }

@@ -52,4 +52,22 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: our caller promises that `ptr` came from `alloc` with this layout.
         unsafe { TALC.lock().0.deallocate(ptr, layout) }
     }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_bytes: usize) -> *mut u8 {
+        // SAFETY: our caller promises that `ptr` came from `alloc` with this layout.
+        if unsafe { TALC.lock().0.try_realloc_in_place(ptr, layout, new_bytes) } {
+            return ptr;
+        }
+        // SAFETY: our caller promises that the new size makes a valid layout. The copy goes
+        // between two live allocations that are both at least as long; the old one is then ours
+        // to free.
+        unsafe {
+            let new = self.alloc(Layout::from_size_align_unchecked(new_bytes, layout.align()));
+            if !new.is_null() {
+                new.copy_from_nonoverlapping(ptr, layout.size().min(new_bytes));
+                self.dealloc(ptr, layout);
+            }
+            new
+        }
+    }
 }

@@ -36,8 +36,9 @@ pub fn yield_now() -> Result<(), Error> {
     call(method::YIELD_NOW, 0, 0).map(drop)
 }
 
-/// Blocks until woken (`true`) or until the deadline (`false`). [`Error::NotFound`] where the
-/// image grants no scheduler.
+/// Blocks until woken (`true`) or until the deadline (`false`). Whoever knows this thread's
+/// number can wake it, so check again what was waited for. [`Error::NotFound`] where the image
+/// grants no scheduler.
 pub fn block(deadline: u64) -> Result<bool, Error> {
     call(method::BLOCK, deadline, 0).map(|woken| woken != 0)
 }
@@ -52,8 +53,8 @@ pub fn wake(thread: ThreadId) -> Result<(), Error> {
     call(method::WAKE, u64::from(thread.0), 0).map(drop)
 }
 
-/// Blocks until this component's interrupt came since the last call, or until the deadline;
-/// answers how often it came.
+/// Blocks until this component's interrupt came since the last call, until the deadline, or until
+/// woken; answers how often it came, 0 in the last two cases.
 pub fn wait_irq(deadline: u64) -> Result<u64, Error> {
     call(method::WAIT_IRQ, deadline, 0)
 }

@@ -32,7 +32,9 @@ impl Name {
     /// `None` when it does not fit.
     pub fn new(text: &str) -> Option<Self> {
         let mut bytes = [0; NAME_BYTES];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
         Some(Self(bytes))
     }
     pub fn as_str(&self) -> &str {
@@ -57,16 +59,16 @@ pub struct Import {
 ///
 /// | name | `cap` | `base` | `bytes` |
 /// |---|---|---|---|
-/// | `bar0` to `bar5` | DevFrame | address where it is mapped | size |
+/// | `bar0` to `bar5` | – | address where it is mapped; the interrupt table's pages are left out | size |
 /// | `pci-config` | – | address of the function's 4 KiB configuration page, read-only | 4096 |
 /// | `irq` | Irq | event bit | – |
+/// | `irq-of:NAME` | Irq of component NAME, for the scheduler | event bit | component id |
 /// | `ram` | Ram | physical address | size |
 /// | `ports` | IoPorts | first port | number |
-/// | `cbuf-pdpt:NAME` | Pdpt of component NAME's CBUF region | component id | pool in pages |
 /// | `client:NAME` | Pdpt of component NAME's CBUF region | component id, bit 16: right `dma` | pool in pages, its maximum << 32 |
 /// | `peers:NAME` | – | component id | components it shares an edge with, as a bit set |
 /// | `own-pdpt` | Pdpt of the CBUF manager's own PML4 slot 2 ([`crate::layout::MANAGER_CONTROL`]) | – | – |
-/// | `thread:NAME` | Thread | thread id | priority (low 32 bits), component id (high) |
+/// | `thread:NAME.N` | Nth Thread of component NAME, for the scheduler | thread id | priority (low 32 bits), component id (high) |
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Grant {
