@@ -6,8 +6,8 @@ use crate::deadlines::Micros;
 use crate::frame::Flow;
 use alloc::collections::VecDeque;
 
-/// Frames that wait, at most.
-pub const WAITING: usize = 64;
+/// Frames that wait, at most: as many as come at once when all sockets end together.
+pub const WAITING: usize = 256;
 /// After this long the client has asked again, or given up.
 const FRESH: Micros = 3_000_000;
 /// Ethernet, IP and TCP headers with all options.
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(taken, Some((60, 1)));
         assert_eq!(backlog.next(FRESH), Some(flow(2)));
         assert_eq!(backlog.next(FRESH + 10), None);
-        for port in 0..100 {
+        for port in 0..300 {
             let fits = usize::from(port) < WAITING;
             assert_eq!(backlog.keep(flow(port + 1), &[0; 60], 0), fits);
         }

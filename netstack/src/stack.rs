@@ -185,6 +185,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 // Behind those that wait already, or they would wait for ever.
                 if now >= self.admit_at {
                     self.admit(now, pool);
+                    if self.flows.find(flow).is_some() {
+                        return;
+                    }
                 }
                 let first = self.listeners[l].backlog.next(now).is_none();
                 match first.then(|| self.claim(l, now)).flatten() {
