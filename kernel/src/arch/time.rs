@@ -5,13 +5,17 @@ use super::port::{byte_in, byte_out};
 use core::arch::x86_64::{__cpuid, _rdtsc};
 
 const PIT_HZ: u64 = 1_193_182;
-const PIT_CHANNEL_2: u16 = 0x42;
+/// Channel 0: its gate is always open, so no other device is needed, and its interrupt is masked.
+const PIT_CHANNEL: u16 = 0x40;
 const PIT_COMMAND: u16 = 0x43;
-const GATE: u16 = 0x61;
+/// Counts down once from a value written low byte first.
+const ONE_SHOT: u8 = 0x30;
 /// 10 ms.
 const MEASURE_TICKS: u16 = 11_932;
 const PIT_START: u16 = u16::MAX;
-const LATCH_CHANNEL_2: u8 = 0x80;
+const LATCH: u8 = 0x00;
+const READ_STATUS: u8 = 0xe2;
+const RAN_OUT: u8 = 0x80;
 /// Looks at the clocks for one sample, samples before a timer that stands is given up, and
 /// intervals before one that never ends well is.
 const LOOKS: u32 = 8;
@@ -63,8 +67,8 @@ fn sample(counter: &mut impl FnMut() -> u32) -> Sample {
     let mut best = (u64::MAX, None);
     for _ in 0..LOOKS {
         let tsc = now();
-        byte_out(PIT_COMMAND, LATCH_CHANNEL_2);
-        let pit = u16::from_le_bytes([byte_in(PIT_CHANNEL_2), byte_in(PIT_CHANNEL_2)]);
+        byte_out(PIT_COMMAND, LATCH);
+        let pit = u16::from_le_bytes([byte_in(PIT_CHANNEL), byte_in(PIT_CHANNEL)]);
         let counter = counter();
         let took = now().wrapping_sub(tsc);
         if took < best.0 || best.1.is_none() {
@@ -81,13 +85,10 @@ fn sample(counter: &mut impl FnMut() -> u32) -> Sample {
 /// Samples before and after some 10 ms of the interval timer; `None` when the timer ran out in
 /// between (the machine was stopped for long) or does not run at all.
 fn interval(counter: &mut impl FnMut() -> u32) -> Option<(Sample, Sample)> {
-    let gate = byte_in(GATE);
-    // Channel 2 counts while its gate is open; the speaker stays off.
-    byte_out(GATE, (gate & !2) | 1);
-    byte_out(PIT_COMMAND, 0xb0);
+    byte_out(PIT_COMMAND, ONE_SHOT);
     let [low, high] = PIT_START.to_le_bytes();
-    byte_out(PIT_CHANNEL_2, low);
-    byte_out(PIT_CHANNEL_2, high);
+    byte_out(PIT_CHANNEL, low);
+    byte_out(PIT_CHANNEL, high);
     let before = sample(counter);
     let mut after = before;
     for _ in 0..PATIENCE {
@@ -96,8 +97,8 @@ fn interval(counter: &mut impl FnMut() -> u32) -> Option<(Sample, Sample)> {
             break;
         }
     }
-    let ran_out = byte_in(GATE) & 0x20 != 0;
-    byte_out(GATE, gate);
+    byte_out(PIT_COMMAND, READ_STATUS);
+    let ran_out = byte_in(PIT_CHANNEL) & RAN_OUT != 0;
     (!ran_out && after.pit < before.pit && after.tsc > before.tsc).then_some((before, after))
 }
 

@@ -23,8 +23,8 @@ const PT_SPAN: u64 = 2 << 20;
 const PD_SPAN: u64 = 1 << 30;
 /// First slot after the fixed ones.
 const FIRST_SLOT: CPtr = CPtr(16);
-/// Page tables that the first component can need: its image, its stack, its information page,
-/// and the archive (at most 1 GiB, as `Builder::map` finds out when it has no more).
+/// Page tables that the first component can have at boot: for its image, stack and information
+/// page, and one for each 2 MiB of the archive. A larger archive is refused for lack of memory.
 const MOST_TABLES: usize = 192;
 
 /// Which of the kernel's own slots.

@@ -101,7 +101,6 @@ pub struct Found {
     pub free: Regions,
     pub devices: Regions,
     pub rsdp: u64,
-    pub command_line: &'static [u8],
     /// First physical address that the direct map does not show while boot builds.
     pub reach: u64,
 }
@@ -132,13 +131,26 @@ fn boot(cpu: &mut Cpu, start_info: u64) -> Result<*mut crate::object::Thread, Re
     for (start, end) in loaded.ram() {
         ram.add(start, end)?;
     }
+    // What the loader left is only sure to be mapped while the boot page tables are loaded.
+    let mut text = [0; pvh::LONGEST_COMMAND_LINE];
+    for (to, from) in text.iter_mut().zip(loaded.command_line) {
+        *to = *from;
+    }
+    let (command_line, _) = text
+        .split_at_checked(loaded.command_line.len())
+        .unwrap_or((&text, &[]));
     let (base, bytes) = loaded.module.ok_or(Refusal::NoArchive)?;
     let end = base.checked_add(bytes).ok_or(Refusal::NoArchive)?;
-    if bytes == 0 || end > FOUR_GIB {
+    let in_ram = |region: regions::Region| region.start <= base && page_up(end) <= region.end;
+    if bytes == 0 || end > FOUR_GIB || !ram.iter().any(in_ram) {
         return Err(Refusal::NoArchive);
     }
     let mut free = ram;
     let image = image::range();
+    if base < image.end && image.start < end {
+        // The loader had no other place for it.
+        return Err(Refusal::NoMemory);
+    }
     free.remove(0, LOW_END)?;
     free.remove(image.start, image.end)?;
     free.remove(base, end)?;
@@ -157,15 +169,8 @@ fn boot(cpu: &mut Cpu, start_info: u64) -> Result<*mut crate::object::Thread, Re
         module,
         free,
         rsdp: loaded.rsdp,
-        command_line: loaded.command_line,
         reach: FOUR_GIB,
     };
-
-    let mut command_line = [0; 2048];
-    let kept = found.command_line.len().min(command_line.len());
-    if let (Some(to), Some(from)) = (command_line.get_mut(..kept), found.command_line.get(..kept)) {
-        to.copy_from_slice(from);
-    }
 
     let kernel_space = Space::untagged(pml4);
     // SAFETY: the tables map the image where it runs, with its stack, and the direct map.
@@ -185,7 +190,7 @@ fn boot(cpu: &mut Cpu, start_info: u64) -> Result<*mut crate::object::Thread, Re
     };
     let archive = Archive::open(file).map_err(Refusal::Archive)?;
     let program = archive.component("init").map_err(Refusal::NoInit)?;
-    init::build(cpu, found, program, &command_line[..kept])
+    init::build(cpu, found, program, command_line)
 }
 
 /// Makes the module whole pages of its own: moved if it does not begin on a page, its last page

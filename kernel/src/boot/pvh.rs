@@ -5,7 +5,8 @@ use crate::memory::Phys;
 const MAGIC: u32 = 0x336e_c578;
 /// Physical memory that the boot page tables show.
 const REACH: u64 = 4 << 30;
-const LONGEST_COMMAND_LINE: usize = 2048;
+/// What is longer is cut.
+pub const LONGEST_COMMAND_LINE: usize = 2048;
 const MOST_MAP_ENTRIES: u32 = 1024;
 const RAM: u32 = 1;
 
