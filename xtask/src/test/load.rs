@@ -51,10 +51,11 @@ pub fn stats(port: u16) -> Result<Value, String> {
 }
 
 /// Pages that belong to no pool, pages that pools hold and pages that nobody was given, once
-/// they stand still: connections of the past wind down for a while.
+/// they stand still: connections of the past wind down for a while, and a pool counts as at rest
+/// only when nobody asked for two seconds.
 pub fn pages(port: u16) -> Result<[u64; 3], String> {
     let mut last = None;
-    for _ in 0..40 {
+    for _ in 0..10 {
         let stats = stats(port)?;
         let pages = &stats["cbuf_pages"];
         let told = [&pages["free"], &pages["pooled"], &stats["free_pages"]].map(Value::as_u64);
@@ -66,7 +67,7 @@ pub fn pages(port: u16) -> Result<[u64; 3], String> {
             return Ok([free, pooled, rest]);
         }
         last = Some(now);
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_secs(3));
     }
     Err(format!(
         "pages and connections do not come to rest: {last:?}"
