@@ -76,6 +76,8 @@ pub mod thread {
     /// Saves the current thread and continues this one. When the saved thread is switched to
     /// again, this call returns to it: `r0` = events ([`super::kernel::event`]), `r1` = id of
     /// the thread that was interrupted or `u64::MAX`. Only the core's event thread gets events.
+    /// Events that are pending while the event thread waits count as an interrupt of the thread
+    /// switched to before its first instruction.
     pub const SWITCH: u64 = 2;
     /// `r0` = state: 0 not configured, 1 runnable, 2 exited; `r1` component it runs in.
     pub const IDENTIFY: u64 = 3;
@@ -150,6 +152,11 @@ pub mod lifecycle {
     /// `rdx` = instruction, `r8` = stack pointer. Status 0 resumes the thread at the same
     /// instruction; any other returns the thread to the invoker of the faulting component with
     /// [`crate::Error::Dead`].
+    ///
+    /// The kernel itself kills the component, says so on the console and returns the thread with
+    /// `Dead` when nobody can help: no living supervisor, a thread that is already in a fault, a
+    /// full invocation stack, or a supervisor that waits further down the same thread's
+    /// invocation stack (as `init` does during START), whose stack a second entry would overwrite.
     pub const FAULT: u64 = 2;
     pub mod fault {
         pub const PAGE_READ: u64 = 0;
