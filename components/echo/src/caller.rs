@@ -27,12 +27,14 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
 }
 
+type Test = fn() -> Result<(), Error>;
+
 /// Thread argument 1 is the helper, 0 runs the tests.
 fn main(argument: u64) -> ! {
     if argument == 1 {
         help()
     }
-    let tests: [(&str, fn() -> Result<(), Error>); 7] = [
+    let tests: [(&str, Test); 7] = [
         ("add", add),
         ("errors come back", errors_come_back),
         ("ten thousand invocations", many),
