@@ -3,9 +3,13 @@
 //! Guarantees: work and memory per connection, per listener and per frame are bounded; no frame
 //! and no command panics it; a component sees the sockets of its own listeners only; a SYN that
 //! finds no free socket waits a moment or is dropped, so that the client tries again, and is
-//! never answered by a reset. Trusts: smoltcp for TCP itself, the driver for frame boundaries (each frame is
-//! classified before smoltcp sees it). Never does: wait (its thin `main` does), scan all
-//! sockets for a packet, queue events (they are flags of a connection until they are taken).
+//! never answered by a reset.
+//! Trusts: smoltcp for TCP itself (each frame is classified before smoltcp sees it), and the
+//! driver not to write a frame that it has handed over.
+//! Never does: wait (its `main` does), scan all sockets for a packet, queue events (they are
+//! flags of a connection until they are taken).
+//! Source: CBUFs, section 5 (network and web server). Limits and the application's view are in
+//! `docs/network.md`.
 //!
 //! # One packet, one socket
 //!
@@ -22,7 +26,7 @@
 //! | send 1 | the application's CBUF | the socket's send ring | a segment may be sent again, and smoltcp sends from its ring |
 //! | send 2 | the send ring | a frame's CBUF, many frames in one page | headers and payload make one run of bytes for the device |
 //!
-//! `counters()` counts each of them. Source: CBUFs, section 5 (network and web server).
+//! `counters()` counts each of them.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,8 +1,6 @@
 //! The stack against another one over a link that loses, repeats and reorders frames.
 
-mod link;
-
-use link::{Link, World};
+use crate::link::{Link, World};
 
 fn body(n: usize) -> Vec<u8> {
     (0..n as u32)

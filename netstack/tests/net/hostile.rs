@@ -1,8 +1,6 @@
 //! Peers, applications and frames that mean no good.
 
-mod link;
-
-use link::{CLIENT_MAC, Link, OWNER, Random, SERVER_MAC, World};
+use crate::link::{CLIENT_MAC, Link, OWNER, Pages, Random, SERVER_MAC, World};
 use netstack::address::Addressing;
 use netstack::sockets::{Command, Event, Readiness, Refusal};
 use netstack::stack::Stack;
@@ -362,7 +360,7 @@ fn a_restarted_application_starts_clean() {
 fn dhcp_gives_up_and_takes_the_fixed_address() {
     let addressing = Addressing::parse("ip=10.9.8.7/24 gw=10.9.8.1 dhcp").unwrap();
     let mut stack: Stack<Box<[u8]>, Rc<[u8]>> = Stack::new(SERVER_MAC, addressing, 1, 0);
-    let mut pages = link::Pages { left: usize::MAX };
+    let mut pages = Pages { left: usize::MAX };
     let mut asked = 0;
     for now in (0..4_000_000).step_by(100_000) {
         assert_eq!(stack.address().is_some(), now > 3_000_000, "{now}");
@@ -439,7 +437,7 @@ proptest! {
         let mut random = Random::new(seed);
         let addressing = Addressing::parse("dhcp").unwrap();
         let mut stack: Stack<Box<[u8]>, Rc<[u8]>> = Stack::new(SERVER_MAC, addressing, seed, 0);
-        let mut pages = link::Pages { left: usize::MAX };
+        let mut pages = Pages { left: usize::MAX };
         for n in 0..200i64 {
             let mut frame = vec![0u8; 60 + random.below(500) as usize];
             for byte in frame.iter_mut() {

@@ -1,5 +1,4 @@
 //! A small world: the stack under test as the server, smoltcp as the clients, a link between.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use netstack::address::Addressing;
 use netstack::pack::Pool;

@@ -1,0 +1,5 @@
+//! The stack as peers and applications see it, in a simulated world.
+
+mod hostile;
+mod link;
+mod simulation;
