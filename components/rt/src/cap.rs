@@ -207,6 +207,11 @@ pub mod component {
     pub fn revive(component: CPtr) -> Result<(), Error> {
         done(component, op::component::REVIVE, [0; 5])
     }
+
+    /// State (0 not configured, 1 alive, 2 dead), and whether a thread has a frame in it.
+    pub fn identify(component: CPtr) -> Result<(u64, bool), Error> {
+        syscall(component, op::component::IDENTIFY, [0; 5]).map(|[r0, r1, ..]| (r0, r1 != 0))
+    }
 }
 
 /// Threads.

@@ -91,15 +91,17 @@ impl Scheduler {
         self.charged = now;
     }
 
-    /// The thread may run from now on.
+    /// The thread may run from now on: one that never did, or one that has exited and begins anew.
     pub fn start(&mut self, thread: ThreadId) -> Result<(), Error> {
-        match self.known(thread)?.state {
-            State::Stopped => {
-                self.make_ready(usize::from(thread.0));
-                Ok(())
-            }
-            _ => Err(Error::BadState),
+        let slot = self.known(thread)?;
+        match slot.state {
+            State::Stopped => {}
+            // What was meant for the old one is not for the new one.
+            State::Exited => slot.token = false,
+            _ => return Err(Error::BadState),
         }
+        self.make_ready(usize::from(thread.0));
+        Ok(())
     }
 
     /// The thread is gone.

@@ -181,6 +181,20 @@ fn numbers_from_outside_are_checked() {
     assert_eq!(s.pick(6), None);
 }
 
+#[test]
+fn a_thread_that_exited_can_begin_anew() {
+    let mut s = with(&[2, 1]);
+    s.wake(t(1)).unwrap();
+    s.exit(t(1));
+    assert_eq!(s.start(t(1)), Ok(()));
+    assert_eq!(s.start(t(1)), Err(Error::BadState));
+    assert_eq!(s.block(C, Wait::Wake, NEVER, 0), None);
+    assert_eq!(s.pick(0), Some(t(1)));
+    // The old one's token is gone.
+    assert_eq!(s.block(C, Wait::Wake, NEVER, 0), None);
+    assert_eq!(s.pick(0), None);
+}
+
 /// One thread of the model.
 #[derive(Clone, Debug)]
 struct Naive {

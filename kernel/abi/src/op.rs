@@ -61,6 +61,8 @@ pub mod component {
     /// Makes a killed component runnable again (its memory is its supervisor's business).
     /// `BadState` while a thread still has a frame in it.
     pub const REVIVE: u64 = 4;
+    /// `r0` = state: 0 not configured, 1 alive, 2 dead; `r1` = 1 while a thread has a frame in it.
+    pub const IDENTIFY: u64 = 5;
     pub mod flags {
         /// Runs with interrupts off: the scheduler.
         pub const NO_PREEMPT: u64 = 1;
@@ -71,7 +73,7 @@ pub mod component {
 pub mod thread {
     /// `a0` Component to start in, `a1` = thread id | argument << 32. The thread begins with
     /// the component's entry as if invoked by nobody: method [`super::lifecycle::THREAD`],
-    /// `rdi` = argument.
+    /// `rdi` = argument. For a fresh thread, or one that has exited.
     pub const CONFIGURE: u64 = 1;
     /// Saves the current thread and continues this one. When the saved thread is switched to
     /// again, this call returns to it: `r0` = events ([`super::kernel::event`]), `r1` = id of

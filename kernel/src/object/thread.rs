@@ -68,7 +68,7 @@ impl Thread {
     }
 }
 
-/// Configures a fresh thread to begin in `component` as if invoked by nobody.
+/// Configures a thread that is fresh or has exited to begin in `component` as if invoked by nobody.
 ///
 /// Errors: `BadState` for a thread that runs or waits, `Dead`, `BadArgument` for an id that has no
 /// stack place.
@@ -84,7 +84,8 @@ pub fn configure(
     }
     // SAFETY: both capabilities name memory that holds such objects.
     unsafe {
-        if (*pointer).waiting != Waiting::Unconfigured {
+        let fresh = (*pointer).waiting == Waiting::Unconfigured;
+        if !fresh && (*pointer).waiting != Waiting::Exited {
             return Err(Error::BadState);
         }
         if !(*component).alive() {
@@ -102,9 +103,12 @@ pub fn configure(
         (*pointer).component = component;
         (*pointer).top = (&raw mut (*pointer).frames).cast();
         (*pointer).waiting = Waiting::Involuntary;
-        (*pointer).next = cpu.threads;
+        // One that has exited is in the list already.
+        if fresh {
+            (*pointer).next = cpu.threads;
+            cpu.threads = pointer;
+        }
     }
-    cpu.threads = pointer;
     Ok(())
 }
 
