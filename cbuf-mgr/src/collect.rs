@@ -11,6 +11,7 @@ use crate::pool::{pages_of, push};
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, State};
+use libcbuf::primitive::Ordering;
 
 /// Most buffers made at once that nobody asked for yet.
 const AHEAD: usize = 32;
@@ -119,20 +120,48 @@ impl<M: Machine> Manager<M> {
         &mut self,
         caller: ComponentId,
         order: u32,
-        found: &[CbufId],
+        found: &mut Vec<CbufId>,
     ) -> Result<u32, Error> {
         let count = found.len().min(self.pool(caller)?.control.space());
-        let mut ready = 0;
-        for id in &found[..count] {
-            let buffer = self.buffer(*id)?;
-            let place = self.machine.place(buffer.page);
-            if let Some(record) = self.pool(caller)?.control.record(*id) {
-                Control::restate(record, *id, State::new(place, buffer.order, State::FREE));
-            }
-            ready += u32::from(buffer.order >= order);
-        }
-        self.pool_mut(caller)?.control.hand_over(&found[..count]);
+        found.truncate(count);
+        found.retain(|id| self.recycle(*id));
+        let fits = |id: &&CbufId| self.buffer(**id).is_ok_and(|b| b.order >= order);
+        let ready = found.iter().filter(fits).count() as u32;
+        self.pool_mut(caller)?.control.hand_over(found);
         Ok(ready)
+    }
+
+    /// Makes garbage, or a new buffer, free for its owner. What it holds next was sent to nobody
+    /// yet: who was sent what it held before and never took it shall not map it now. Answers
+    /// false where somebody took a reference after all.
+    fn recycle(&mut self, id: CbufId) -> bool {
+        let Some(buffer) = self.buffers.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        let state = State::new(self.machine.place(buffer.page), buffer.order, State::FREE);
+        let records = buffer.holders.iter().filter_map(|h| {
+            let pool = self.pools[h.component.0 as usize].as_ref()?;
+            pool.control.record(id)
+        });
+        // The owner is the first.
+        let owner = records.clone().next();
+        if !owner.is_some_and(|r| Control::restate(r, state)) {
+            return false;
+        }
+        if buffer.dead != 0 {
+            // Who died has it mapped no longer, so it is no sender of what comes.
+            for record in records.clone() {
+                record.senders.fetch_and(!buffer.dead, Ordering::SeqCst);
+            }
+        }
+        // Nothing is on its way, so the receivers so far say nothing that is still wanted. The
+        // owner's end when it allocates.
+        for record in records.skip(1) {
+            record.receivers.store(0, Ordering::SeqCst);
+        }
+        buffer.settled.receivers = 0;
+        buffer.dead = 0;
+        true
     }
 
     /// Appends the garbage among what a client owns, and ends what is lost.

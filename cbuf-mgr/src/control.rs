@@ -80,20 +80,30 @@ impl Control {
         self.record(id).ok_or(Error::NoMemory)
     }
 
-    /// Makes the record of `id` state that a buffer is here, with no sends or receipts yet.
-    pub fn introduce(record: &Record, id: CbufId, state: State) {
+    /// Makes a record state that a buffer is here, with no sends or receipts yet, to be received
+    /// from `senders`.
+    pub fn introduce(record: &Record, state: State, senders: u64) {
         // Relaxed: published by the state.
         record.sent.store(0, Ordering::Relaxed);
         record.received.store(0, Ordering::Relaxed);
         record.receivers.store(0, Ordering::Relaxed);
-        record.next.store(0, Ordering::Relaxed);
-        Self::restate(record, id, state);
+        record.senders.store(senders, Ordering::Relaxed);
+        record.state.store(state.0, Ordering::SeqCst);
     }
 
-    /// Writes id and state of a buffer that nobody references; its counters go on.
-    pub fn restate(record: &Record, id: CbufId, state: State) {
-        record.id.store(id.0, Ordering::Relaxed);
-        record.state.store(state.0, Ordering::SeqCst);
+    /// Makes the state of a buffer `free`, whatever it was, unless the client references the
+    /// buffer; its counters go on. A receipt that is about to be refused may hold a reference.
+    pub fn restate(record: &Record, free: State) -> bool {
+        for _ in 0..TRIES {
+            let state = record.load();
+            if state.references() != 0 {
+                return false;
+            }
+            if record.exchange(state, free).is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes the address away from the client, unless it references the buffer. Address and
@@ -136,7 +146,7 @@ impl Control {
         for place in 0..self.leaf_count * LEAF_RECORDS {
             // SAFETY: leaves below `leaf_count` exist and stay valid.
             let record = unsafe { &*self.memory.leaves.add(place) };
-            Self::introduce(record, CbufId::NONE, State::EMPTY);
+            Self::introduce(record, State::EMPTY, 0);
         }
     }
 }

@@ -32,6 +32,7 @@ impl<M: Machine> Manager<M> {
             if let Some(record) = pool.control.record(CbufId(index as u32)) {
                 buffer.settled.settle(record, pool.terms.reach());
             }
+            buffer.dead |= crate::pool::bit(component);
             let holder = buffer.holders.remove(place);
             self.machine.unmap(component, holder.mapping);
         }

@@ -63,8 +63,8 @@ impl<M: Machine> Manager<M> {
         };
         Control::introduce(
             record,
-            id,
             State::new(machine.place(page), order, State::FREE),
+            0,
         );
         holders.push(Holder {
             component: owner,
@@ -79,6 +79,7 @@ impl<M: Machine> Manager<M> {
             frame,
             holders,
             settled: Counts::default(),
+            dead: 0,
             place,
         });
         Ok(())
@@ -113,7 +114,10 @@ impl<M: Machine> Manager<M> {
             let known = pool.and_then(|p| Some((p.control.record(id)?, p.terms.reach())));
             if let Some((record, reach)) = known {
                 match Control::withdraw(record) {
-                    Withdrawn::InUse => return Err(Error::Busy),
+                    Withdrawn::InUse => {
+                        self.forget_senders(id);
+                        return Err(Error::Busy);
+                    }
                     Withdrawn::Inconsistent => {
                         inconsistent |= buffer.owner == Some(holder.component)
                     }
@@ -184,16 +188,39 @@ impl<M: Machine> Manager<M> {
         }
     }
 
-    /// Whether `component` or a peer of it sent the buffer to it.
-    pub(crate) fn was_sent_to(&self, id: CbufId, component: ComponentId) -> Result<bool, Error> {
-        let reach = self.pool(component)?.terms.reach();
+    /// Whether `from` sent the buffer to `component`: it has it mapped, says that it sent it, and
+    /// is a peer (or `component` itself). It may have died since.
+    pub(crate) fn was_sent(
+        &self,
+        id: CbufId,
+        from: ComponentId,
+        component: ComponentId,
+    ) -> Result<bool, Error> {
+        if usize::from(from.0) >= ComponentId::MAX
+            || self.pool(component)?.terms.reach() & bit(from) == 0
+        {
+            return Ok(false);
+        }
         let buffer = self.buffer(id)?;
-        let sent = |h: &Holder<_>| {
-            let record = self.pool(h.component).ok()?.control.record(id)?;
-            Some(record.receivers.load(SeqCst) & bit(component) != 0)
-        };
-        let mut senders = buffer.holders.iter();
-        Ok(buffer.settled.receivers & bit(component) != 0
-            || senders.any(|h| reach & bit(h.component) != 0 && sent(h) == Some(true)))
+        let mut receivers = 0;
+        if buffer.held_by(from) {
+            let record = self.pool(from)?.control.record(id);
+            receivers |= record.map_or(0, |r| r.receivers.load(SeqCst));
+        }
+        if buffer.dead & bit(from) != 0 {
+            receivers |= buffer.settled.receivers;
+        }
+        Ok(receivers & bit(component) != 0)
+    }
+
+    /// Nobody counts as a sender of a buffer any more until it is asked about anew: some that
+    /// were have it mapped no longer.
+    fn forget_senders(&self, id: CbufId) {
+        for holder in self.buffer(id).iter().flat_map(|b| &b.holders) {
+            let pool = self.pool(holder.component);
+            if let Some(record) = pool.ok().and_then(|p| p.control.record(id)) {
+                record.senders.store(0, SeqCst);
+            }
+        }
     }
 }

@@ -165,8 +165,9 @@ impl stubs::cbuf::Server for Clients {
         }
     }
 
-    fn map(&self, caller: ComponentId, id: u32) -> Result<(), Error> {
-        with(|m| m.map(caller, CbufId(id)))
+    fn map(&self, caller: ComponentId, id: u32, from: u32) -> Result<(), Error> {
+        let from = component(from)?;
+        with(|m| m.map(caller, CbufId(id), from))
     }
 
     fn relinquish(&self, caller: ComponentId, id: u32) -> Result<(), Error> {

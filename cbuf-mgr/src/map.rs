@@ -1,33 +1,36 @@
-//! Buffers in components that did not allocate them. A receiver gets a buffer mapped read-only
-//! when a component that has it says it sent it there, and is a peer of the receiver in the
-//! image's graph; it keeps the mapping until the buffer ends. Source: CBUFs, sections 2.2, 3.6.
+//! Buffers in components that did not allocate them. A receiver gets a buffer mapped read-only,
+//! and its sender admitted, when the sender has it mapped, says it sent it there, and is a peer
+//! of the receiver in the image's graph. The receiver keeps the mapping until the buffer ends, and
+//! so does each sender, which is why it stays admitted as long: whom it lets act on the buffer's
+//! bytes could read them itself. Source: CBUFs, sections 2.2, 3.6.
 
 use crate::control::Control;
 use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
-use crate::pool::Holder;
+use crate::pool::{Holder, bit};
 use abi::layout::PAGE;
 use abi::{ComponentId, Error};
 use libcbuf::meta::{CbufId, State};
 use libcbuf::primitive::Ordering::SeqCst;
 
 impl<M: Machine> Manager<M> {
-    /// A client's `map`. [`Error::BadBuffer`]: no such buffer, or not sent to the caller.
-    pub fn map(&mut self, caller: ComponentId, id: CbufId) -> Result<(), Error> {
+    /// A client's `map`. [`Error::BadBuffer`]: no such buffer, or not sent to the caller by
+    /// `from`.
+    pub fn map(&mut self, caller: ComponentId, id: CbufId, from: ComponentId) -> Result<(), Error> {
         self.enter(caller)?;
-        let buffer = self.buffer(id)?;
-        if buffer.held_by(caller) {
-            // It has the mapping; that it asks means that it damaged its record, or that
-            // another of its threads was faster. Only what is empty is written.
+        if !self.was_sent(id, from, caller)? {
+            return Err(Error::BadBuffer);
+        }
+        if self.buffer(id)?.held_by(caller) {
+            // It has the mapping: this is another sender, or another of its threads was faster,
+            // or it damaged its record. Only what is empty is written.
             let state = self.received_state(id)?;
             let pool = self.pool(caller)?;
             let record = pool.control.record(id).ok_or(Error::BadBuffer)?;
+            record.senders.fetch_or(bit(from), SeqCst);
             let _ = record.exchange(State::EMPTY, state);
             return Ok(());
-        }
-        if !self.was_sent_to(id, caller)? {
-            return Err(Error::BadBuffer);
         }
         let state = self.received_state(id)?;
         let (machine, buffers) = (&mut self.machine, &mut self.buffers);
@@ -43,7 +46,7 @@ impl<M: Machine> Manager<M> {
             component: caller,
             mapping,
         });
-        Control::introduce(record, id, state);
+        Control::introduce(record, state, bit(from));
         Ok(())
     }
 

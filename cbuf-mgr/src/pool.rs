@@ -25,6 +25,9 @@ pub struct Buffer<F, T> {
     pub holders: Vec<Holder<T>>,
     /// Counts of former holders.
     pub settled: Counts,
+    /// Holders that died since the buffer was last free: what they sent is still received, even
+    /// when they live again.
+    pub dead: u64,
     /// Its place in its owner's list (or the orphans').
     pub place: usize,
 }

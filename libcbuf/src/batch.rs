@@ -12,11 +12,15 @@ pub trait Record<'c>: Sized {
     /// Bytes of one record; at most [`MAX_WIRE`], not 0.
     const WIRE: usize;
 
+    /// Where its buffer fields lie: offset of each [`CbufRef`].
+    const CBUFS: &'static [usize];
+
     /// Writes the record into `out` ([`Record::WIRE`] bytes), sending the buffers in it to `to`.
     fn encode(self, client: &'c Client, to: ComponentId, out: &mut [u8]);
 
-    /// Reads a record from `wire` ([`Record::WIRE`] bytes), receiving the buffers in it.
-    fn decode(client: &'c Client, wire: &[u8]) -> Result<Self, Error>;
+    /// Reads a record from `wire` ([`Record::WIRE`] bytes), receiving the buffers in it, which
+    /// `from` sent.
+    fn decode(client: &'c Client, from: ComponentId, wire: &[u8]) -> Result<Self, Error>;
 }
 
 /// Largest [`Record::WIRE`].
@@ -31,11 +35,26 @@ pub fn put_cbuf(cbuf: Option<Cbuf<'_>>, to: ComponentId, out: &mut [u8]) {
 }
 
 /// Reads a buffer field and receives what it names. For [`Record::decode`].
-pub fn take_cbuf<'c>(client: &'c Client, wire: &[u8]) -> Result<Option<Cbuf<'c>>, Error> {
+pub fn take_cbuf<'c>(
+    client: &'c Client,
+    from: ComponentId,
+    wire: &[u8],
+) -> Result<Option<Cbuf<'c>>, Error> {
     let wire = <[u8; CbufRef::WIRE]>::try_from(wire).map_err(|_| Error::BadBuffer)?;
     match CbufRef::from_bytes(wire) {
         sent if sent.is_none() => Ok(None),
-        sent => Cbuf::receive(client, sent).map(Some),
+        sent => Cbuf::receive(client, sent, from).map(Some),
+    }
+}
+
+/// Takes back what records that nobody will receive have sent.
+fn take_records_back<'c, T: Record<'c>>(client: &'c Client, records: &[u8]) {
+    for record in records.chunks_exact(T::WIRE) {
+        let fields = T::CBUFS.iter().filter_map(|at| record.get(*at..));
+        for wire in fields.filter_map(|rest| rest.first_chunk()) {
+            // No buffer has id 0, and what is gone needs no taking back.
+            drop(Cbuf::take_back(client, CbufRef::from_bytes(*wire)));
+        }
     }
 }
 
@@ -118,6 +137,21 @@ impl<'c, T: Record<'c>> Batch<'c, T> {
             _ => 0,
         }
     }
+
+    /// Takes a whole batch back, records and all: `wire` is what [`Batch::into_wire`] answered,
+    /// and nobody will receive it.
+    #[cold]
+    pub fn take_back(client: &'c Client, wire: u64) {
+        let sent = CbufRef {
+            id: wire as u32,
+            offset: 0,
+            len: (wire >> 32) as u32 * T::WIRE as u32,
+        };
+        // No batch is no buffer, and there is none with id 0.
+        if let Ok(batch) = Cbuf::take_back(client, sent) {
+            take_records_back::<T>(client, &batch);
+        }
+    }
 }
 
 impl<'c, T: Record<'c>> Drop for Batch<'c, T> {
@@ -125,11 +159,7 @@ impl<'c, T: Record<'c>> Drop for Batch<'c, T> {
         let Some((client, buffer)) = self.inner.take() else {
             return;
         };
-        // Receiving what we sent balances the counters; they never count down, which the
-        // collector relies upon.
-        for wire in buffer.chunks_exact(T::WIRE).take(self.count as usize) {
-            drop(T::decode(client, wire));
-        }
+        take_records_back::<T>(client, &buffer[..self.count as usize * T::WIRE]);
     }
 }
 
@@ -137,15 +167,16 @@ impl<'c, T: Record<'c>> Drop for Batch<'c, T> {
 /// Dropping it receives and frees what is left, then frees the batch.
 pub struct Incoming<'c, T: Record<'c>> {
     inner: Option<(&'c Client, Cbuf<'c>)>,
+    from: ComponentId,
     next: u32,
     count: u32,
     records: PhantomData<T>,
 }
 
 impl<'c, T: Record<'c>> Incoming<'c, T> {
-    /// Takes a batch by the word it travels as. [`Error::BadBuffer`]: unknown, not sent to us,
-    /// or shorter than its number of records asks.
-    pub fn from_wire(client: &'c Client, wire: u64) -> Result<Self, Error> {
+    /// Takes a batch that `from` sent, by the word it travels as. [`Error::BadBuffer`]: unknown,
+    /// not sent to us by `from`, or shorter than its number of records asks.
+    pub fn from_wire(client: &'c Client, wire: u64, from: ComponentId) -> Result<Self, Error> {
         const { assert!(T::WIRE > 0 && T::WIRE <= MAX_WIRE) };
         let count = (wire >> 32) as u32;
         if wire == 0 {
@@ -158,7 +189,8 @@ impl<'c, T: Record<'c>> Incoming<'c, T> {
             len: u32::try_from(bytes).map_err(|_| Error::BadBuffer)?,
         };
         Ok(Self {
-            inner: Some((client, Cbuf::receive(client, sent)?)),
+            inner: Some((client, Cbuf::receive(client, sent, from)?)),
+            from,
             next: 0,
             count,
             records: PhantomData,
@@ -169,6 +201,7 @@ impl<'c, T: Record<'c>> Incoming<'c, T> {
     pub const fn none() -> Self {
         Self {
             inner: None,
+            from: ComponentId::INIT,
             next: 0,
             count: 0,
             records: PhantomData,
@@ -199,7 +232,7 @@ impl<'c, T: Record<'c>> Iterator for Incoming<'c, T> {
         self.next += 1;
         // The sender may still write the buffer: what is decoded must be the copy, not a second
         // read that the compiler puts in its place.
-        Some(T::decode(client, core::hint::black_box(copy)))
+        Some(T::decode(client, self.from, core::hint::black_box(copy)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -170,24 +170,37 @@ unsafe impl Send for Cbuf<'_> {}
 unsafe impl Sync for Cbuf<'_> {}
 
 impl<'c> Cbuf<'c> {
-    /// Takes what another component sent. Calls the manager on the first receipt of a buffer.
-    /// [`Error::BadBuffer`]: unknown, not sent to us, or the stretch leaves the buffer.
+    /// Takes what `from` sent. Calls the manager on the first receipt of a buffer from `from`.
+    /// [`Error::BadBuffer`]: unknown, not sent to us by `from`, or the stretch leaves the buffer.
     #[inline]
-    pub fn receive(client: &'c Client, sent: CbufRef) -> Result<Self, Error> {
-        let id = CbufId(sent.id);
-        let (address, record) = client.receive(id, sent.offset, sent.len)?;
-        Ok(Self {
+    pub fn receive(client: &'c Client, sent: CbufRef, from: ComponentId) -> Result<Self, Error> {
+        let found = client.receive(CbufId(sent.id), sent.offset, sent.len, from)?;
+        Ok(Self::of(client, sent, found))
+    }
+
+    /// Takes back what this component itself sent and knows not to be received by anyone.
+    /// [`Error::BadBuffer`]: not here any more. Only for answers of [`Cbuf::send`], each once:
+    /// of what others say nothing is checked.
+    pub fn take_back(client: &'c Client, sent: CbufRef) -> Result<Self, Error> {
+        let found = client.take_back(CbufId(sent.id), sent.offset, sent.len)?;
+        Ok(Self::of(client, sent, found))
+    }
+
+    #[inline]
+    fn of(client: &'c Client, sent: CbufRef, found: (NonNull<u8>, &'c Record)) -> Self {
+        let (address, record) = found;
+        Self {
             client,
             record,
             address,
-            id,
+            id: CbufId(sent.id),
             offset: sent.offset,
             len: sent.len,
-        })
+        }
     }
 
     /// Counts one send to `to` and answers what to pass. The handle stays; each answer must be
-    /// passed once (a stretch that is not passed after all: [`Cbuf::receive`] it here).
+    /// passed once (one that is not passed after all: [`Cbuf::take_back`]).
     #[inline]
     #[must_use = "a send that nobody receives keeps the buffer from ever being collected"]
     pub fn send(&self, to: ComponentId) -> CbufRef {

@@ -15,8 +15,9 @@ pub trait Manager: Sync {
     /// its limit allows; with `wait`, blocks while there is none. Answers how many; 0 with
     /// `wait` means "look again". [`Error::NoMemory`]: can never be satisfied.
     fn collect(&self, order: u32, wait: bool) -> Result<u32, Error>;
-    /// Maps a buffer that was sent to this component and fills its record.
-    fn map(&self, id: u32) -> Result<(), Error>;
+    /// Admits `from` as a sender of a buffer to this component, and maps the buffer and fills
+    /// its record where it is not here yet. [`Error::BadBuffer`]: `from` did not send it.
+    fn map(&self, id: u32, from: ComponentId) -> Result<(), Error>;
     /// The last reference to a buffer marked [`State::RELINQUISH`] is gone.
     fn relinquish(&self, id: u32) -> Result<(), Error>;
 }
@@ -120,12 +121,20 @@ impl Client {
         Ok(())
     }
 
-    /// The memory of a buffer that another component sent, after checking that `offset` and
+    /// The memory of a buffer that `from` sent, after checking that it did and that `offset` and
     /// `len` lie inside; takes a reference and counts the receipt. Calls the manager on the
-    /// first receipt of a buffer, to map it. [`Error::BadBuffer`] otherwise.
+    /// first receipt of a buffer from `from`. [`Error::BadBuffer`] otherwise: above all for a
+    /// buffer that this component has, but not from `from`.
     #[inline]
-    pub fn cbuf2buf(&self, id: CbufId, offset: u32, len: u32) -> Result<NonNull<u8>, Error> {
-        self.receive(id, offset, len).map(|(address, _)| address)
+    pub fn cbuf2buf(
+        &self,
+        id: CbufId,
+        offset: u32,
+        len: u32,
+        from: ComponentId,
+    ) -> Result<NonNull<u8>, Error> {
+        self.receive(id, offset, len, from)
+            .map(|(address, _)| address)
     }
 
     #[inline]
@@ -134,24 +143,62 @@ impl Client {
         id: CbufId,
         offset: u32,
         len: u32,
+        from: ComponentId,
     ) -> Result<(NonNull<u8>, &Record), Error> {
-        let found = self.trie.record(id).map(|record| (record, record.load()));
-        let (mut record, mut state) = match found {
-            Some(found) => found,
-            None => self.mapped(id)?,
-        };
+        let mut found = self.trie.record(id);
         let mut maps = 0;
         loop {
-            if state.page_number() == 0 {
-                // Not here yet, or the manager just took back what was idle here while the
-                // owner, too, was about to use it again. It does not do so for ever.
-                maps += 1;
-                if maps > MAPS {
-                    return Err(Error::Busy);
+            if let Some(record) = found
+                && record.admits(from)
+                && let Some(address) = self.reference(record, offset, len)?
+            {
+                // Once more, now that the record cannot be taken away: before, the id may have
+                // come to name another buffer, in the same place, that `from` did not send.
+                if record.admits(from) {
+                    record.count_receipt();
+                    return Ok((address, record));
                 }
-                (record, state) = self.mapped(id)?;
-                continue;
+                self.release(id, record);
             }
+            // Not here yet, or not from there; or the manager just took back what was idle here
+            // while the owner, too, was about to use it again. It does not do so for ever.
+            maps += 1;
+            if maps > MAPS {
+                return Err(Error::Busy);
+            }
+            found = Some(self.mapped(id, from)?);
+        }
+    }
+
+    /// Takes back what this component sent, because it will not be received after all: a
+    /// reference, and a receipt in the receiver's stead. [`Error::BadBuffer`]: not here (any
+    /// more).
+    #[cold]
+    pub(crate) fn take_back(
+        &self,
+        id: CbufId,
+        offset: u32,
+        len: u32,
+    ) -> Result<(NonNull<u8>, &Record), Error> {
+        let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
+        let address = self
+            .reference(record, offset, len)?
+            .ok_or(Error::BadBuffer)?;
+        record.count_receipt();
+        Ok((address, record))
+    }
+
+    /// One reference to what is mapped and shared: the address of `offset`; `None` when the
+    /// buffer went away. [`Error::BadBuffer`]: not a shared buffer, or not so long.
+    #[inline]
+    fn reference(
+        &self,
+        record: &Record,
+        offset: u32,
+        len: u32,
+    ) -> Result<Option<NonNull<u8>>, Error> {
+        let mut state = record.load();
+        while state.page_number() != 0 {
             if state.has(State::FREE | State::EXCLUSIVE | State::INCONSISTENT)
                 || state.references() >= RECEIVE_LIMIT
                 || offset as u64 + len as u64 > state.bytes() as u64
@@ -161,26 +208,20 @@ impl Client {
             // The reference and the address change in one word: an address that is read here
             // cannot be withdrawn without the exchange failing.
             match record.exchange(state, State(state.0 + 1)) {
-                Ok(()) => break,
+                Ok(()) => return Ok(NonNull::new((state.address() + offset as usize) as *mut u8)),
                 Err(now) => state = now,
             }
         }
-        record.count_receipt();
-        let address = state.address() + offset as usize;
-        Ok((
-            NonNull::new(address as *mut u8).ok_or(Error::BadBuffer)?,
-            record,
-        ))
+        Ok(None)
     }
 
     #[cold]
-    fn mapped(&self, id: CbufId) -> Result<(&Record, State), Error> {
+    fn mapped(&self, id: CbufId, from: ComponentId) -> Result<&Record, Error> {
         if id == CbufId::NONE {
             return Err(Error::BadBuffer);
         }
-        self.manager.map(id.0)?;
-        let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
-        Ok((record, record.load()))
+        self.manager.map(id.0, from)?;
+        self.trie.record(id).ok_or(Error::BadBuffer)
     }
 
     /// Ends a buffer's exclusive phase: it may be sent and received from now on.
@@ -247,7 +288,8 @@ impl Client {
         // Each round takes a record out of the list, so the loop ends with the list.
         loop {
             let (id, record) = self.list(order).pop(&self.trie)?;
-            record.next.store(0, Ordering::Relaxed);
+            // No link any more, and sent to nobody yet.
+            record.set_link(0);
             let mut state = record.load();
             const CHECKED: u64 = State::REFERENCES | State::INCONSISTENT | State::FREE;
             while state.0 & CHECKED == State::FREE && state.page_number() != 0 {

@@ -31,10 +31,9 @@ impl Freelist {
         // Relaxed: the exchange below fails unless this is the newest head.
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            // Relaxed: published by the exchange.
-            record.next.store(head as u32, Ordering::Relaxed);
+            record.set_link(head as u32);
             let new = (head & !ID).wrapping_add(CHANGE) | id.0 as u64;
-            // Release: pairs with the acquire in `pop`, which then reads `next` and the state.
+            // Release: pairs with the acquire in `pop`, which then reads link and state.
             match self
                 .head
                 .compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed)
@@ -58,8 +57,7 @@ impl Freelist {
                 return None;
             }
             let found = trie.record(CbufId(id)).filter(|_| id != 0);
-            // Relaxed: a stale link is thrown away, for then the head has changed.
-            let next = found.map_or(Record::END, |r| r.next.load(Ordering::Relaxed));
+            let next = found.map_or(Record::END, Record::link);
             let new = (head & !ID).wrapping_add(CHANGE) | next as u64;
             match self
                 .head

@@ -1,7 +1,7 @@
 //! The 32-byte record that a component and the manager share for each buffer that the component
 //! has: one word with address, size class, flags and reference count (so that they change
-//! together), the sent and received counters, the freelist link and the set of receivers.
-//! Source: CBUFs, sections 3.2 to 3.4 and figure 4.
+//! together), the sent and received counters, who may pass the buffer to this component, and to
+//! whom this component passed it. Source: CBUFs, sections 3.2 to 3.4 and figure 4.
 
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use abi::ComponentId;
@@ -98,11 +98,11 @@ pub struct Record {
     pub sent: AtomicU32,
     /// How often this component received it.
     pub received: AtomicU32,
-    /// While in a freelist: the id of the next, or [`Record::END`]. 0 otherwise.
-    pub next: AtomicU32,
-    /// This record's id.
-    pub id: AtomicU32,
-    /// Components that this one has sent the buffer to.
+    /// Components whose sends of the buffer this one receives, as the manager admitted them: a
+    /// bit set by component id. Kept while they have the buffer mapped, whatever its contents.
+    pub senders: AtomicU64,
+    /// Components that this one has sent the buffer to since it was last allocated, as a bit
+    /// set; while the record is in a freelist, the id of the next ([`Record::END`]: none).
     pub receivers: AtomicU64,
 }
 
@@ -112,6 +112,12 @@ const _: () = assert!(size_of::<Record>() == 32);
 impl Record {
     /// Link of the last record in a freelist.
     pub const END: u32 = u32::MAX;
+
+    /// `component` in a set of components.
+    #[inline]
+    pub const fn bit(component: ComponentId) -> u64 {
+        1 << (component.0 & 63)
+    }
 
     // Every change of a state or counter below is sequentially consistent, and so are the
     // collector's reads of them (`cbuf_mgr::liveness`): its argument needs one order of all
@@ -139,13 +145,34 @@ impl Record {
     /// send sees the reference.
     #[inline]
     pub fn count_send(&self, to: ComponentId) {
-        let bit = 1 << (to.0 & 63);
+        let bit = Self::bit(to);
         // Before the receiver can ask the manager for the buffer (it learns the id later, through
-        // an invocation), so the manager finds the bit. Relaxed load: only this component sets it.
+        // an invocation), so the manager finds the bit. Relaxed load: only this component sets it, and the manager
+        // clears it only while nobody here holds a reference.
         if self.receivers.load(Ordering::Relaxed) & bit == 0 {
             self.receivers.fetch_or(bit, Ordering::SeqCst);
         }
         self.sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the manager admitted `from` as a sender of the buffer that is here.
+    #[inline]
+    pub fn admits(&self, from: ComponentId) -> bool {
+        // SeqCst: where it follows the exchange that raised the reference, it sees what the
+        // manager wrote before the state that was exchanged, or later.
+        self.senders.load(Ordering::SeqCst) & Self::bit(from) != 0
+    }
+
+    /// The link of a record that is in a freelist, or about to be.
+    #[inline]
+    pub fn set_link(&self, next: u32) {
+        // Relaxed: published by the exchange of the list's head.
+        self.receivers.store(next as u64, Ordering::Relaxed);
+    }
+    #[inline]
+    pub fn link(&self) -> u32 {
+        // Relaxed: a link that is stale is thrown away, for then the head has changed.
+        self.receivers.load(Ordering::Relaxed) as u32
     }
 
     /// Counts one receipt. Only after the reference is raised: a collector that sees the receipt

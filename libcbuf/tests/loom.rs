@@ -79,14 +79,14 @@ fn what_was_written_before_a_push_is_seen_after_the_pop() {
         let thread = thread::spawn(move || {
             let (memory, list) = &*other;
             for id in [3, 4] {
-                memory.leaves[id as usize].id.store(id, Ordering::Relaxed);
+                memory.leaves[id as usize].sent.store(id, Ordering::Relaxed);
                 push(list, memory, id);
             }
         });
         let (memory, list) = &*shared;
         let mut seen = Vec::new();
         if let Some((id, record)) = list.pop(&memory.trie()) {
-            assert_eq!(record.id.load(Ordering::Relaxed), id.0);
+            assert_eq!(record.sent.load(Ordering::Relaxed), id.0);
             seen.push(id.0);
         }
         thread.join().unwrap();
@@ -108,7 +108,7 @@ fn the_ring_hands_each_id_over_once_with_its_record() {
             for ids in [[1, 2], [3, 4], [5, 6]].map(|ids| ids.map(CbufId)) {
                 for id in ids {
                     let record = &memory.leaves[id.0 as usize];
-                    record.id.store(id.0, Ordering::Relaxed);
+                    record.sent.store(id.0, Ordering::Relaxed);
                 }
                 // The ring has four places: the last two fit if the others were taken out.
                 handed += ring.hand_over(&mut producer, &ids) as u32;
@@ -119,7 +119,7 @@ fn the_ring_hands_each_id_over_once_with_its_record() {
         let mut seen = Vec::new();
         let mut take = |id: CbufId| {
             let record = &memory.leaves[id.0 as usize];
-            assert_eq!(record.id.load(Ordering::Relaxed), id.0);
+            assert_eq!(record.sent.load(Ordering::Relaxed), id.0);
             seen.push(id.0);
         };
         ring.drain(&mut take);

@@ -61,6 +61,8 @@ pub struct Fake {
     pub mapped: HashMap<(u16, u64), bool>,
     /// So many more objects can be made; then it is out of memory.
     pub budget: u64,
+    /// How often clients asked to map.
+    pub maps: u64,
     clock: std::time::Instant,
 }
 
@@ -73,6 +75,7 @@ impl Fake {
             frames: HashMap::new(),
             mapped: HashMap::new(),
             budget: u64::MAX,
+            maps: 0,
             clock: std::time::Instant::now(),
         }
     }
@@ -191,8 +194,9 @@ impl Port for Invocations {
             }
         }
     }
-    fn map(&self, id: u32) -> Result<(), Error> {
-        self.host.with(|m| m.map(self.component, CbufId(id)))
+    fn map(&self, id: u32, from: ComponentId) -> Result<(), Error> {
+        self.host.with(|m| m.machine_mut().maps += 1);
+        self.host.with(|m| m.map(self.component, CbufId(id), from))
     }
     fn relinquish(&self, id: u32) -> Result<(), Error> {
         self.host.with(|m| m.relinquish(self.component, CbufId(id)))

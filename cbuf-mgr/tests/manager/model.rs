@@ -21,6 +21,7 @@ struct Held {
 }
 
 struct Sent {
+    from: u16,
     to: u16,
     wire: CbufRef,
     tag: u64,
@@ -84,9 +85,11 @@ impl World {
         let wire = held.cbuf.send(ComponentId(to));
         if to == HOSTILE {
             self.tainted.insert(wire.id);
-            let _ = Cbuf::receive(self.client(HOSTILE), wire).map(std::mem::forget);
+            let _ = Cbuf::receive(self.client(HOSTILE), wire, ComponentId(held.client))
+                .map(std::mem::forget);
         } else {
             self.sent.push(Sent {
+                from: held.client,
                 to,
                 wire,
                 tag: held.tag,
@@ -99,7 +102,7 @@ impl World {
             return;
         }
         let sent = self.sent.swap_remove(which % self.sent.len());
-        match Cbuf::receive(self.client(sent.to), sent.wire) {
+        match Cbuf::receive(self.client(sent.to), sent.wire, ComponentId(sent.from)) {
             Ok(cbuf) => self.held.push(Held {
                 client: sent.to,
                 cbuf,
@@ -126,7 +129,10 @@ impl World {
         let hostile = ComponentId(HOSTILE);
         let id = libcbuf::CbufId(value as u32 % 64);
         match what % 6 {
-            0 => drop(self.host.with(|m| m.map(hostile, id))),
+            0 => drop(
+                self.host
+                    .with(|m| m.map(hostile, id, ComponentId((value >> 8) as u16 % 70))),
+            ),
             1 => drop(self.host.with(|m| m.relinquish(hostile, id))),
             2 => drop(
                 self.host
@@ -182,7 +188,11 @@ impl World {
     /// Everybody gives everything back, and so does the manager.
     fn end(mut self) {
         for sent in std::mem::take(&mut self.sent) {
-            drop(Cbuf::receive(self.client(sent.to), sent.wire));
+            drop(Cbuf::receive(
+                self.client(sent.to),
+                sent.wire,
+                ComponentId(sent.from),
+            ));
         }
         self.held.clear();
         self.host.check();

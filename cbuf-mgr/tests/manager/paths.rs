@@ -24,7 +24,7 @@ fn a_buffer_goes_round_and_comes_back() {
         drop(sent);
         // On its way: not garbage, though nobody references it.
         assert_eq!(Buffer::try_alloc(a, 1).unwrap_err(), Error::NoMemory);
-        let got = Cbuf::receive(b, wire).unwrap();
+        let got = Cbuf::receive(b, wire, A).unwrap();
         assert_eq!(&got[..], &[round; 40]);
         assert_eq!(Buffer::try_alloc(a, 1).unwrap_err(), Error::NoMemory);
         drop(got);
@@ -63,12 +63,12 @@ fn a_receiver_needs_a_send_and_a_peer() {
         offset: 0,
         len: 1,
     };
-    assert_eq!(Cbuf::receive(b, guess).unwrap_err(), Error::BadBuffer);
+    assert_eq!(Cbuf::receive(b, guess, A).unwrap_err(), Error::BadBuffer);
     let wire = kept.send(B);
-    assert_eq!(Cbuf::receive(c, wire).unwrap_err(), Error::BadBuffer);
-    let got = Cbuf::receive(b, wire).unwrap();
+    assert_eq!(Cbuf::receive(c, wire, A).unwrap_err(), Error::BadBuffer);
+    let got = Cbuf::receive(b, wire, A).unwrap();
     // Passed on.
-    let got = Cbuf::receive(c, got.send(C)).unwrap();
+    let got = Cbuf::receive(c, got.send(C), B).unwrap();
     assert_eq!(got[PAGE - 1], 7);
     for (offset, len) in [
         (0, 4097),
@@ -78,7 +78,7 @@ fn a_receiver_needs_a_send_and_a_peer() {
         (1, u32::MAX),
     ] {
         let wire = CbufRef { id, offset, len };
-        assert_eq!(Cbuf::receive(b, wire).unwrap_err(), Error::BadBuffer);
+        assert_eq!(Cbuf::receive(b, wire, A).unwrap_err(), Error::BadBuffer);
     }
     for id in [0, 2, 127, 128, 4000, 1 << 19, u32::MAX] {
         let wire = CbufRef {
@@ -87,7 +87,7 @@ fn a_receiver_needs_a_send_and_a_peer() {
             len: 0,
         };
         assert_eq!(
-            Cbuf::receive(b, wire).unwrap_err(),
+            Cbuf::receive(b, wire, A).unwrap_err(),
             Error::BadBuffer,
             "{id}"
         );
@@ -108,9 +108,9 @@ fn an_id_from_outside_never_becomes_a_writable_buffer() {
         offset: 0,
         len: 1,
     };
-    assert_eq!(Cbuf::receive(a, wire).unwrap_err(), Error::BadBuffer);
+    assert_eq!(Cbuf::receive(a, wire, A).unwrap_err(), Error::BadBuffer);
     drop(buffer);
-    assert_eq!(Cbuf::receive(a, wire).unwrap_err(), Error::BadBuffer);
+    assert_eq!(Cbuf::receive(a, wire, A).unwrap_err(), Error::BadBuffer);
     assert_eq!(a.cbuf_free(CbufId(wire.id)), Err(Error::BadBuffer));
     assert_eq!(a.cbuf_send(CbufId(wire.id), B), Err(Error::BadBuffer));
 }
@@ -124,7 +124,7 @@ fn the_raw_calls_do_what_the_paper_says() {
     unsafe { address.write(42) };
     a.cbuf_send(id, B).unwrap();
     a.cbuf_free(id).unwrap();
-    let got = b.cbuf2buf(id, 0, 10).unwrap();
+    let got = b.cbuf2buf(id, 0, 10, A).unwrap();
     // SAFETY: received and not freed yet.
     assert_eq!(unsafe { got.read() }, 42);
     b.cbuf_free(id).unwrap();
@@ -164,7 +164,7 @@ fn shrinking_takes_garbage_free_and_live_buffers_back() {
     let live: Vec<_> = (0..4).map(|_| filled(a, 3, 1)).collect();
     let away: Vec<_> = live
         .iter()
-        .map(|l| Cbuf::receive(b, l.send(B)).unwrap())
+        .map(|l| Cbuf::receive(b, l.send(B), A).unwrap())
         .collect();
     drop((garbage, free));
     let held = |n| host.with(|m| assert_eq!(m.usage(A).unwrap().held, n));
@@ -218,10 +218,10 @@ fn the_dead_hold_nothing() {
     let on_its_way = filled(a, 1, 1);
     let _lost = on_its_way.send(B);
     let held = filled(a, 2, 1);
-    std::mem::forget(Cbuf::receive(b, held.send(B)).unwrap());
+    std::mem::forget(Cbuf::receive(b, held.send(B), A).unwrap());
     drop((on_its_way, held));
     let mine = filled(b, 9, 1);
-    let survivor = Cbuf::receive(a, mine.send(A)).unwrap();
+    let survivor = Cbuf::receive(a, mine.send(A), B).unwrap();
     std::mem::forget(mine);
     std::mem::forget(filled(b, 8, 1));
     assert_eq!(host.with(|m| m.memory().pooled), 4);
@@ -237,7 +237,7 @@ fn the_dead_hold_nothing() {
     host.with(|m| m.component_restarted(B)).unwrap();
     let b = host.attach(B);
     let again: Vec<_> = (0..4).map(|n| filled(b, n, 1)).collect();
-    let got = Cbuf::receive(a, again[3].send(A)).unwrap();
+    let got = Cbuf::receive(a, again[3].send(A), B).unwrap();
     assert_eq!(got[0], 3);
     host.check();
 }
@@ -251,7 +251,7 @@ fn no_memory_for_tables_is_an_error_not_a_leak() {
         let made = Buffer::try_alloc(a, 1);
         if let Ok(buffer) = made {
             let kept = buffer.freeze(1);
-            drop(Cbuf::receive(b, kept.send(B)));
+            drop(Cbuf::receive(b, kept.send(B), A));
         }
         host.with(|m| m.machine_mut().budget = u64::MAX);
         host.check();
@@ -269,14 +269,15 @@ struct Item {
 
 impl Record<'static> for Item {
     const WIRE: usize = 16;
+    const CBUFS: &'static [usize] = &[4];
     fn encode(self, _client: &'static Client, to: ComponentId, out: &mut [u8]) {
         out[..4].copy_from_slice(&self.number.to_le_bytes());
         libcbuf::batch::put_cbuf(self.data, to, &mut out[4..16]);
     }
-    fn decode(client: &'static Client, wire: &[u8]) -> Result<Self, Error> {
+    fn decode(client: &'static Client, from: ComponentId, wire: &[u8]) -> Result<Self, Error> {
         Ok(Self {
             number: u32::from_le_bytes(wire[..4].try_into().unwrap()),
-            data: libcbuf::batch::take_cbuf(client, &wire[4..16])?,
+            data: libcbuf::batch::take_cbuf(client, from, &wire[4..16])?,
         })
     }
 }
@@ -291,7 +292,7 @@ fn batches_carry_buffers_and_balance() {
         let data = (number % 2 == 0).then(|| filled(a, number as u8, 5));
         batch.push(Item { number, data }).unwrap();
     }
-    let mut got = Incoming::<Item>::from_wire(b, batch.into_wire()).unwrap();
+    let mut got = Incoming::<Item>::from_wire(b, batch.into_wire(), A).unwrap();
     for number in 0..5 {
         let item = got.next().unwrap().unwrap();
         assert_eq!(item.number, number);
@@ -336,11 +337,11 @@ fn a_batch_that_claims_more_than_it_has_is_refused() {
     let sent = filled(a, 255, PAGE);
     let id = u64::from(sent.send(B).id);
     for count in [257u64, 1 << 28, u64::from(u32::MAX)] {
-        let refused = Incoming::<Item>::from_wire(b, id | count << 32);
+        let refused = Incoming::<Item>::from_wire(b, id | count << 32, A);
         assert!(refused.is_err_and(|e| e == Error::BadBuffer));
     }
     // Records full of nonsense: each is an error of its own.
-    let got = Incoming::<Item>::from_wire(b, id | 256 << 32).unwrap();
+    let got = Incoming::<Item>::from_wire(b, id | 256 << 32, A).unwrap();
     assert_eq!(got.filter(Result::is_err).count(), 256);
-    assert!(Incoming::<Item>::from_wire(b, 1 << 32).is_err());
+    assert!(Incoming::<Item>::from_wire(b, 1 << 32, A).is_err());
 }

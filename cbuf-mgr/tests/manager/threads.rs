@@ -12,6 +12,9 @@ const CLIENTS: u16 = 3;
 /// Steps of each client.
 const STEPS: u64 = 2_000;
 
+/// Who sent, and what.
+type Sent = (ComponentId, CbufRef);
+
 /// A small generator of numbers (xorshift), so that a run can be repeated.
 struct Random(u64);
 
@@ -40,8 +43,8 @@ fn whole(cbuf: &Cbuf<'_>) {
 fn live(
     me: u16,
     client: &'static Client,
-    inbox: &Receiver<CbufRef>,
-    others: &[Sender<CbufRef>],
+    inbox: &Receiver<Sent>,
+    others: &[Sender<Sent>],
     working: &AtomicU32,
 ) -> u64 {
     let mut random = Random(0x9e37_79b9 + u64::from(me));
@@ -54,8 +57,8 @@ fn live(
             let len = buffer.len();
             held.push(buffer.freeze(len));
         }
-        for wire in inbox.try_iter().take(4) {
-            let cbuf = Cbuf::receive(client, wire).unwrap();
+        for (from, wire) in inbox.try_iter().take(4) {
+            let cbuf = Cbuf::receive(client, wire, from).unwrap();
             whole(&cbuf);
             received += 1;
             held.push(cbuf);
@@ -66,7 +69,7 @@ fn live(
             for _ in 0..random.below(3) {
                 let to = random.below(u64::from(CLIENTS)) as usize;
                 others[to]
-                    .send(cbuf.send(ComponentId(to as u16 + 1)))
+                    .send((ComponentId(me), cbuf.send(ComponentId(to as u16 + 1))))
                     .unwrap();
             }
         }
@@ -104,8 +107,8 @@ fn buffers_stay_whole_while_everything_races() {
         let ended: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
         for (client, inbox, count) in ended {
             received += count;
-            for wire in inbox.try_iter() {
-                whole(&Cbuf::receive(client, wire).unwrap());
+            for (from, wire) in inbox.try_iter() {
+                whole(&Cbuf::receive(client, wire, from).unwrap());
             }
         }
     });
@@ -125,7 +128,7 @@ fn whoever_waits_for_memory_gets_it() {
     let (a, b) = (host.client(1, 2, 4), host.client(2, 4, 4));
     let first = Buffer::alloc(a, 1).unwrap().freeze(1);
     let second = Buffer::alloc(a, 1).unwrap().freeze(1);
-    let away = Cbuf::receive(b, first.send(ComponentId(2))).unwrap();
+    let away = Cbuf::receive(b, first.send(ComponentId(2)), ComponentId(1)).unwrap();
     drop(first);
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| Buffer::alloc(a, 1).unwrap().id());

@@ -157,8 +157,9 @@ fn call(target: CPtr, op: u64, args: [u64; 5]) -> u64 {
     status
 }
 
-/// Ids below this are tried out one by one.
-const IDS: u32 = 4096;
+/// Ids below this are tried out one by one, as sent by each of so many components.
+const IDS: u32 = 256;
+const SENDERS: u64 = 32;
 
 /// Random calls to the CBUF manager, none of which waits. A buffer that it was never sent must
 /// stay out of reach, and so must every physical address.
@@ -173,9 +174,11 @@ pub fn manager(data: &Cbuf<'static>) -> u64 {
     };
     let mut succeeded = 0;
     for id in 1..u64::from(IDS) {
-        let stranger = !known(id);
-        let mapped = rt::invoke(manager.entry, 1, [id, 0, 0, 0]);
-        succeeded += u64::from(stranger && mapped.is_ok());
+        for from in 0..SENDERS {
+            let stranger = !known(id);
+            let mapped = rt::invoke(manager.entry, 1, [id, from, 0, 0]);
+            succeeded += u64::from(stranger && mapped.is_ok());
+        }
     }
     let mut random = Random::new(SEED);
     for _ in 0..MANAGER_CALLS {

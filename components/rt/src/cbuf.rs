@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use abi::{CPtr, Error, layout};
+use abi::{CPtr, ComponentId, Error, layout};
 use libcbuf::{Client, Manager};
 
 pub use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Incoming, Record};
@@ -35,8 +35,8 @@ impl Manager for Remote {
     fn collect(&self, order: u32, wait: bool) -> Result<u32, Error> {
         call(method::COLLECT, u64::from(order), u64::from(wait)).map(|[ready, ..]| ready as u32)
     }
-    fn map(&self, id: u32) -> Result<(), Error> {
-        call(method::MAP, u64::from(id), 0).map(drop)
+    fn map(&self, id: u32, from: ComponentId) -> Result<(), Error> {
+        call(method::MAP, u64::from(id), u64::from(from.0)).map(drop)
     }
     fn relinquish(&self, id: u32) -> Result<(), Error> {
         call(method::RELINQUISH, u64::from(id), 0).map(drop)

@@ -63,7 +63,7 @@ fn stub(function: &Function) -> TokenStream {
     let types = function.results.iter().map(|item| received_type(&item.ty));
     let types = tuple(types.collect());
     let invoke = quote!(rt::invoke(self.entry, #method, #words)?);
-    let received = from_words(&function.results, &quote!(reply));
+    let received = from_words(&function.results, &quote!(reply), &quote!(self.peer));
     let body = match &received[..] {
         [] => quote!(#invoke; Ok(())),
         [one] => {

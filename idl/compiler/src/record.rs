@@ -15,6 +15,7 @@ pub fn record(structure: &Struct) -> Vec<TokenStream> {
     let mut fields = Vec::new();
     let mut writes = Vec::new();
     let mut receives = Vec::new();
+    let mut places = Vec::new();
     let mut values = Vec::new();
     for (field, offset) in structure.fields.iter().zip(&record.offsets) {
         let about = docs(&field.docs);
@@ -30,13 +31,14 @@ pub fn record(structure: &Struct) -> Vec<TokenStream> {
         } else {
             fields.push(quote!(#about pub #name: Option<Cbuf<'static>>));
             writes.push(quote!(wire::put_cbuf(record, #offset, self.#name, to);));
-            receives.push(quote!(let #name = wire::get_cbuf(client, record, #offset);));
+            receives.push(quote!(let #name = wire::get_cbuf(client, from, record, #offset);));
+            places.push(offset);
             values.push(quote!(#name: #name?));
         }
     }
-    let (client, to) = match receives.is_empty() {
-        true => (quote!(_client), quote!(_to)),
-        false => (quote!(client), quote!(to)),
+    let (client, from, to) = match receives.is_empty() {
+        true => (quote!(_client), quote!(_from), quote!(_to)),
+        false => (quote!(client), quote!(from), quote!(to)),
     };
 
     vec![
@@ -48,12 +50,13 @@ pub fn record(structure: &Struct) -> Vec<TokenStream> {
         quote! {
             impl Record<'static> for #name {
                 const WIRE: usize = #bytes;
+                const CBUFS: &'static [usize] = &[#(#places),*];
 
                 fn encode(self, _client: &'static libcbuf::Client, #to: ComponentId, record: &mut [u8]) {
                     #(#writes)*
                 }
 
-                fn decode(#client: &'static libcbuf::Client, record: &[u8]) -> Result<Self, Error> {
+                fn decode(#client: &'static libcbuf::Client, #from: ComponentId, record: &[u8]) -> Result<Self, Error> {
                     #(#receives)*
                     Ok(Self { #(#values),* })
                 }

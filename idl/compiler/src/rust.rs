@@ -116,8 +116,8 @@ pub struct Received {
     pub result: TokenStream,
 }
 
-/// What unpacks `item`, whose first word is number `first` of `words`.
-pub fn from_word(item: &Item, words: &TokenStream, first: usize) -> Received {
+/// What unpacks `item`, whose first word is number `first` of `words`, from component `from`.
+pub fn from_word(item: &Item, words: &TokenStream, from: &TokenStream, first: usize) -> Received {
     let name = ident(&item.name);
     let second = Literal::usize_unsuffixed(first + 1);
     let first = Literal::usize_unsuffixed(first);
@@ -134,8 +134,8 @@ pub fn from_word(item: &Item, words: &TokenStream, first: usize) -> Received {
                 result,
             };
         }
-        Type::Cbuf => quote!(wire::receive(#words[#first], #words[#second])),
-        Type::Batch(_) | Type::Named(_) => quote!(wire::incoming(#words[#first])),
+        Type::Cbuf => quote!(wire::receive(#words[#first], #words[#second], #from)),
+        Type::Batch(_) | Type::Named(_) => quote!(wire::incoming(#words[#first], #from)),
     };
     Received {
         statement: quote!(let #name = #result;),
@@ -146,11 +146,11 @@ pub fn from_word(item: &Item, words: &TokenStream, first: usize) -> Received {
 
 /// What unpacks several items. Every buffer is received before any word is checked, so that
 /// what was sent counts as received even when another word is refused.
-pub fn from_words(items: &[Item], words: &TokenStream) -> Vec<Received> {
+pub fn from_words(items: &[Item], words: &TokenStream, from: &TokenStream) -> Vec<Received> {
     let firsts = word_indices(items);
     let pairs = items.iter().zip(firsts);
     pairs
-        .map(|(item, first)| from_word(item, words, first))
+        .map(|(item, first)| from_word(item, words, from, first))
         .collect()
 }
 

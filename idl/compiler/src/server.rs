@@ -49,7 +49,11 @@ fn declaration(function: &Function) -> TokenStream {
 fn arm(function: &Function) -> TokenStream {
     let name = ident(&function.name);
     let method = method(function);
-    let received = from_words(&function.arguments, &quote!(call.args));
+    let received = from_words(
+        &function.arguments,
+        &quote!(call.args),
+        &quote!(call.caller),
+    );
     let receives: TokenStream = received.iter().map(|r| r.statement.clone()).collect();
     let values = received.iter().map(|r| &r.value);
     let invoke = quote!(server.#name(call.caller, #(#values),*)?);

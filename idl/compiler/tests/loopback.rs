@@ -287,7 +287,7 @@ fn padding_carries_nothing() {
     let mut jobs: Batch<Job> = Batch::new(cbuf::client(), USER).unwrap();
     jobs.push(job(None, None)).unwrap();
     let word = jobs.into_wire();
-    let batch = wire::receive((word & 0xffff_ffff) | (56 << 32), 0).unwrap();
+    let batch = wire::receive((word & 0xffff_ffff) | (56 << 32), 0, USER).unwrap();
     assert_eq!(batch.id(), id, "the page was used again");
     for gap in [9..12, 25..32] {
         assert!(batch[gap].iter().all(|byte| *byte == 0));

@@ -11,22 +11,26 @@ pub fn send(cbuf: &Cbuf<'_>, to: ComponentId) -> [u64; 2] {
     cbuf.send(to).to_words()
 }
 
-/// Takes a buffer that was passed in two words. `BadBuffer`: unknown, not sent to this
-/// component, or the stretch leaves the buffer.
+/// Takes a buffer that `from` passed in two words. `BadBuffer`: unknown, not sent to this
+/// component by `from`, or the stretch leaves the buffer.
 #[inline]
-pub fn receive(word0: u64, word1: u64) -> Result<Cbuf<'static>, Error> {
-    let received = Cbuf::receive(rt::cbuf::client(), CbufRef::from_words([word0, word1]));
+pub fn receive(word0: u64, word1: u64, from: ComponentId) -> Result<Cbuf<'static>, Error> {
+    let sent = CbufRef::from_words([word0, word1]);
+    let received = Cbuf::receive(rt::cbuf::client(), sent, from);
     match u32::try_from(word1) {
         Ok(_) => received,
         Err(_) => Err(Error::BadBuffer),
     }
 }
 
-/// Takes a batch that was passed in a word. `BadBuffer`: as for [`receive`], or the buffer is
+/// Takes a batch that `from` passed in a word. `BadBuffer`: as for [`receive`], or the buffer is
 /// shorter than its records.
 #[inline]
-pub fn incoming<T: Record<'static>>(word: u64) -> Result<Incoming<'static, T>, Error> {
-    Incoming::from_wire(rt::cbuf::client(), word)
+pub fn incoming<T: Record<'static>>(
+    word: u64,
+    from: ComponentId,
+) -> Result<Incoming<'static, T>, Error> {
+    Incoming::from_wire(rt::cbuf::client(), word, from)
 }
 
 macro_rules! small_words {
@@ -97,15 +101,16 @@ pub fn put_bool(record: &mut [u8], at: usize, value: bool) {
     put_u8(record, at, u8::from(value));
 }
 
-/// A buffer of a record, received; `None` where its id is 0.
+/// A buffer of a record, received from `from`; `None` where its id is 0.
 #[inline]
 pub fn get_cbuf(
     client: &'static Client,
+    from: ComponentId,
     record: &[u8],
     at: usize,
 ) -> Result<Option<Cbuf<'static>>, Error> {
     let wire: [u8; CbufRef::WIRE] = bytes(record, at)?;
-    take_cbuf(client, &wire)
+    take_cbuf(client, from, &wire)
 }
 
 /// Sends a buffer within a record to `to`.

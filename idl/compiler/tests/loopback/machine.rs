@@ -92,29 +92,29 @@ impl Manager for Seen {
         let memory = unsafe { std::alloc::alloc_zeroed(layout) };
         let side = &machine.sides[me];
         let record = &side.leaf[id as usize];
-        record.id.store(id, Ordering::Relaxed);
         let state = State::new((memory as usize / PAGE) as u64, order, State::FREE);
         record.state.store(state.0, Ordering::Relaxed);
         let mut producer = side.producer.lock().unwrap();
         Ok(side.ring.hand_over(&mut producer, &[CbufId(id)]) as u32)
     }
 
-    /// Maps what the other component has and sent here.
-    fn map(&self, id: u32) -> Result<(), Error> {
+    /// Maps what a component has and sent here.
+    fn map(&self, id: u32, from: ComponentId) -> Result<(), Error> {
         let Seen(machine, me) = *self;
-        let theirs = machine.sides[1 - me]
-            .leaf
-            .get(id as usize)
+        let side = machine.sides.get(from.0 as usize - 1);
+        let theirs = side
+            .and_then(|side| side.leaf.get(id as usize))
             .ok_or(Error::BadBuffer)?;
         let bit = 1 << (me as u64 + 1);
-        if theirs.receivers.load(Ordering::Relaxed) & bit == 0 {
+        let state = theirs.load();
+        if theirs.receivers.load(Ordering::Relaxed) & bit == 0 || state.has(State::FREE) {
             return Err(Error::BadBuffer);
         }
-        let state = theirs.load();
         let record = &machine.sides[me].leaf[id as usize];
-        record.id.store(id, Ordering::Relaxed);
+        let senders = Record::bit(from);
+        record.senders.fetch_or(senders, Ordering::Relaxed);
         let state = State::new(state.page_number(), state.order(), 0);
-        record.state.store(state.0, Ordering::Relaxed);
+        let _ = record.exchange(State::EMPTY, state);
         Ok(())
     }
 

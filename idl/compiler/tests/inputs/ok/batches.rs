@@ -30,6 +30,8 @@ pub struct Job {
 impl Record<'static> for Job {
     const WIRE: usize = 56;
 
+    const CBUFS: &'static [usize] = &[12, 40];
+
     fn encode(
         self,
         _client: &'static libcbuf::Client,
@@ -45,9 +47,13 @@ impl Record<'static> for Job {
         wire::put_u32(record, 52, self.number);
     }
 
-    fn decode(client: &'static libcbuf::Client, record: &[u8]) -> Result<Self, Error> {
-        let data = wire::get_cbuf(client, record, 12);
-        let extra = wire::get_cbuf(client, record, 40);
+    fn decode(
+        client: &'static libcbuf::Client,
+        from: ComponentId,
+        record: &[u8],
+    ) -> Result<Self, Error> {
+        let data = wire::get_cbuf(client, from, record, 12);
+        let extra = wire::get_cbuf(client, from, record, 40);
         Ok(Self {
             token: wire::get_u64(record, 0)?,
             small: wire::get_u8(record, 8)?,
@@ -69,6 +75,8 @@ pub struct Done {
 impl Record<'static> for Done {
     const WIRE: usize = 16;
 
+    const CBUFS: &'static [usize] = &[];
+
     fn encode(
         self,
         _client: &'static libcbuf::Client,
@@ -79,7 +87,11 @@ impl Record<'static> for Done {
         wire::put_u16(record, 8, self.status);
     }
 
-    fn decode(_client: &'static libcbuf::Client, record: &[u8]) -> Result<Self, Error> {
+    fn decode(
+        _client: &'static libcbuf::Client,
+        _from: ComponentId,
+        record: &[u8],
+    ) -> Result<Self, Error> {
         Ok(Self {
             token: wire::get_u64(record, 0)?,
             status: wire::get_u16(record, 8)?,
@@ -123,7 +135,7 @@ impl Client {
             method::RUN,
             [jobs.into_wire(), deadline, 0, 0],
         )?;
-        let done = wire::incoming(reply[0]);
+        let done = wire::incoming(reply[0], self.peer);
         Ok((done?, wire::u32(reply[1])?))
     }
 }
@@ -145,7 +157,7 @@ pub trait Server {
 pub fn serve(server: &impl Server, call: rt::Call) -> rt::Reply {
     match call.method {
         method::RUN => {
-            let jobs = wire::incoming(call.args[0]);
+            let jobs = wire::incoming(call.args[0], call.caller);
             let (done, left) = server.run(call.caller, jobs?, call.args[1])?;
             Ok([done.into_wire(), u64::from(left), 0, 0])
         }

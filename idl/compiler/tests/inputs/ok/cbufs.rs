@@ -54,8 +54,8 @@ impl Client {
             method::SWAP,
             [first[0], first[1], second[0], second[1]],
         )?;
-        let second = wire::receive(reply[0], reply[1]);
-        let first = wire::receive(reply[2], reply[3]);
+        let second = wire::receive(reply[0], reply[1], self.peer);
+        let first = wire::receive(reply[2], reply[3], self.peer);
         Ok((second?, first?))
     }
 
@@ -72,7 +72,7 @@ impl Client {
             method::MIXED,
             [u64::from(offset), data[0], data[1], u64::from(flag)],
         )?;
-        let data = wire::receive(reply[1], reply[2]);
+        let data = wire::receive(reply[1], reply[2], self.peer);
         Ok((reply[0], data?))
     }
 }
@@ -103,15 +103,15 @@ pub trait Server {
 pub fn serve(server: &impl Server, call: rt::Call) -> rt::Reply {
     match call.method {
         method::SWAP => {
-            let first = wire::receive(call.args[0], call.args[1]);
-            let second = wire::receive(call.args[2], call.args[3]);
+            let first = wire::receive(call.args[0], call.args[1], call.caller);
+            let second = wire::receive(call.args[2], call.args[3], call.caller);
             let (second, first) = server.swap(call.caller, first?, second?)?;
             let second = wire::send(&second, call.caller);
             let first = wire::send(&first, call.caller);
             Ok([second[0], second[1], first[0], first[1]])
         }
         method::MIXED => {
-            let data = wire::receive(call.args[1], call.args[2]);
+            let data = wire::receive(call.args[1], call.args[2], call.caller);
             let (count, data) = server
                 .mixed(
                     call.caller,
