@@ -62,6 +62,11 @@ impl Backlog {
         self.waiting.front().map(|s| s.flow)
     }
 
+    /// How many wait and are still worth answering.
+    pub fn len(&self, now: Micros) -> usize {
+        self.waiting.iter().filter(|s| s.until > now).count()
+    }
+
     /// Takes that one out and shows it to `take`.
     pub fn take(&mut self, take: impl FnOnce(&[u8])) {
         if let Some(syn) = self.waiting.pop_front() {
@@ -89,6 +94,7 @@ mod tests {
         assert!(backlog.keep(flow(2), &[2; 74], 10));
         assert!(backlog.keep(flow(1), &[3; 60], 20));
         assert!(!backlog.keep(flow(3), &[0; 1000], 20), "no bare SYN");
+        assert_eq!((backlog.len(20), backlog.len(FRESH)), (2, 1));
         let mut taken = None;
         assert_eq!(backlog.next(20), Some(flow(1)));
         backlog.take(|b| taken = Some((b.len(), b[0])));

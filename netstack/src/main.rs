@@ -84,6 +84,12 @@ impl Server for Service {
         let sockets = net.stack.in_use() as u64;
         Ok((counters.copied, counters.received, counters.sent, sockets))
     }
+
+    fn waiting(&self, caller: ComponentId) -> Result<u32, Error> {
+        let held = NET.lock();
+        let net = held.as_ref().ok_or(Error::BadState)?;
+        Ok(net.stack.waiting(caller.0, net.clock.micros()) as u32)
+    }
 }
 
 /// A number that others cannot guess, where the processor makes any.

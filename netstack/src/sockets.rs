@@ -157,6 +157,13 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         .then_some(c)
     }
 
+    /// How many clients wait for a free socket of a component's.
+    pub fn waiting(&self, component: u16, now: Micros) -> usize {
+        let is_theirs = |l: &&Listener| self.owners[l.owner].component == component;
+        let listeners = self.listeners.iter().filter(is_theirs);
+        listeners.map(|l| l.backlog.len(now)).sum()
+    }
+
     /// Executes one command. Nothing is sent before the next `flush`.
     pub fn command(&mut self, component: u16, socket: u32, command: Command<D>, now: Micros) {
         let Some(c) = self.owned(component, socket) else {

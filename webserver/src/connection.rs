@@ -41,6 +41,10 @@ pub struct Connection<B> {
     /// Differs for every connection that is ever in this place.
     pub generation: u64,
     pub phase: Phase,
+    /// When it was accepted.
+    pub begun_ms: u64,
+    /// Since when its turn is over: clients wait, and hardly anyone has had a place for longer.
+    pub yields_ms: Option<u64>,
     /// When the phase began or last made progress, in milliseconds.
     pub since_ms: u64,
     /// Input that is not understood yet.
@@ -70,6 +74,8 @@ impl<B> Default for Connection<B> {
             socket: 0,
             generation: 0,
             phase: Phase::Free,
+            begun_ms: 0,
+            yields_ms: None,
             since_ms: 0,
             input: Vec::new(),
             progress: Progress::default(),
@@ -94,6 +100,7 @@ impl<B> Connection<B> {
             generation: self.generation + 1,
             phase: Phase::Idle,
             since_ms: now_ms,
+            begun_ms: now_ms,
             ..Self::default()
         };
     }

@@ -47,6 +47,8 @@ pub struct World {
     pub lookups: Vec<usize>,
     pub runs: Vec<usize>,
     pub pages: usize,
+    pub waiting: u32,
+    pub asked_waiting: usize,
 }
 
 pub const MODIFIED: u64 = 784_111_777;
@@ -111,6 +113,10 @@ impl Platform for World {
                 body: Some(Bytes::new(&[b"cgi:", &query[..]].concat())),
             });
         }
+    }
+    fn waiting(&mut self) -> u32 {
+        self.asked_waiting += 1;
+        self.waiting
     }
     fn machine(&mut self) -> Machine {
         Machine::default()

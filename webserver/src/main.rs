@@ -246,6 +246,10 @@ impl Platform for World {
         }
     }
 
+    fn waiting(&mut self) -> u32 {
+        self.net.waiting().unwrap_or(0)
+    }
+
     fn machine(&mut self) -> Machine {
         let kernel = |which: u64| {
             let sched = self.sched.as_ref()?;

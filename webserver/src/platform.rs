@@ -32,6 +32,8 @@ pub trait Platform {
     );
     /// Asks the CGI component likewise.
     fn run(&mut self, asked: &mut Vec<Run<Self::Buffer>>, pages: &mut Vec<Page<Self::Buffer>>);
+    /// How many clients wait for a free place.
+    fn waiting(&mut self) -> u32;
     /// Counters of the rest of the machine.
     fn machine(&mut self) -> Machine;
 }

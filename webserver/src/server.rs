@@ -4,6 +4,7 @@
 mod ask;
 mod intake;
 mod reap;
+mod share;
 
 use alloc::vec::Vec;
 
@@ -48,6 +49,8 @@ pub struct Server<P: Platform> {
     clock: Clock,
     /// When limits have to be looked at next. Never later than the earliest that could pass.
     check_ms: u64,
+    /// When to ask next whether clients wait for a place.
+    share_ms: u64,
 }
 
 impl<P: Platform> Server<P> {
@@ -76,6 +79,7 @@ impl<P: Platform> Server<P> {
             start_ms: clock.ms,
             clock,
             check_ms: u64::MAX,
+            share_ms: 0,
         }
     }
 
@@ -89,6 +93,9 @@ impl<P: Platform> Server<P> {
         self.clock = clock;
         self.stamp.refresh(clock);
         self.counters.rounds += 1;
+        if self.free == 0 && clock.ms >= self.share_ms {
+            self.share(platform);
+        }
         self.resume(platform);
         for event in events {
             self.event(event, platform);

@@ -77,7 +77,10 @@ impl<P: Platform> Server<P> {
                     connection.progress = Progress::default();
                     at += length;
                     match request::parse(&rest[..length]) {
-                        Ok(request) => self.request(place, &request, platform),
+                        Ok(mut request) => {
+                            request.keep &= !self.is_over(place, rest.len() > length);
+                            self.request(place, &request, platform);
+                        }
                         Err(refusal) => self.refuse(place, refusal),
                     }
                 }

@@ -152,3 +152,71 @@ fn the_longest_idle_go_first_and_no_more_than_needed() {
     let closed: Vec<u32> = (0..14).filter(|s| rig.ends[s] != End::Open).collect();
     assert_eq!(closed, [0, 1]);
 }
+
+/// Clients that ask again as soon as they are answered, more of them than places.
+#[test]
+fn more_busy_clients_than_places_take_turns() {
+    const PLACES: u32 = 8;
+    const CLIENTS: usize = 15;
+    let mut rig = Rig::new(PLACES as usize);
+    let mut served = [0; CLIENTS];
+    // Who has which socket, and who waits.
+    let mut seats: Vec<Option<usize>> = vec![None; PLACES as usize];
+    let mut queue: std::collections::VecDeque<usize> = (0..CLIENTS).collect();
+    for _ in 0..2_000 {
+        rig.pass(1);
+        let mut events = Vec::new();
+        for socket in 0..PLACES {
+            let seat = &mut seats[socket as usize];
+            if seat.is_some() && rig.ends[&socket] != End::Open {
+                events.push(Event::Gone { socket });
+                queue.extend(seat.take());
+            } else if seat.is_none() {
+                *seat = queue.pop_front();
+                events.push(Event::Accepted { socket });
+            }
+            if let Some(client) = *seat {
+                let bytes = rig
+                    .queued
+                    .get_mut(&socket)
+                    .map_or(0, |q| core::mem::take(q).0);
+                events.push(Event::Drained { socket, bytes });
+                let data = Bytes::new(GET);
+                events.push(Event::Received { socket, data });
+                served[client] += 1;
+            }
+        }
+        rig.world.waiting = queue.len() as u32;
+        rig.round(events);
+    }
+    let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
+    assert!(*least > 700 && *most < 1_400, "{served:?}");
+    assert_eq!(rig.server.counters().aborted, 0);
+    let asked = rig.world.asked_waiting;
+    assert!(asked <= 2_000 / 25, "asked {asked} times");
+}
+
+#[test]
+fn nobody_yields_when_nobody_waits() {
+    let mut rig = Rig::new(2);
+    rig.accept(0);
+    rig.accept(1);
+    for _ in 0..100 {
+        rig.pass(50);
+        rig.receive(0, GET);
+        rig.receive(1, GET);
+        rig.drain(0);
+        rig.drain(1);
+    }
+    assert_eq!((rig.ends[&0], rig.ends[&1]), (End::Open, End::Open));
+    // One waits: the first in goes, after all that it has asked for already.
+    rig.world.waiting = 1;
+    rig.pass(50);
+    rig.round(vec![]);
+    rig.receive(0, &GET.repeat(3));
+    rig.receive(1, &[GET, GET].concat());
+    assert_eq!((rig.ends[&0], rig.ends[&1]), (End::Closed, End::Open));
+    assert_eq!(statuses(&rig.sent[&0], &[]).len(), 103);
+    let last = &rig.sent[&0][rig.sent[&0].len() - 200..];
+    assert!(last.windows(17).any(|w| w == b"Connection: close"));
+}
