@@ -138,6 +138,10 @@ pub extern "C" fn general(regs: &mut Regs) {
         regs.set_results(regs.r9, [0; 4]);
         return leave(cpu, regs, None);
     }
+    if regs.rip >= USER_END {
+        // Nowhere to continue: nothing is done, so that no thread is put aside like this.
+        return leave(cpu, regs, None);
+    }
     cpu.system_calls += 1;
     let outcome = invoke(cpu, regs);
     if cpu.thread.is_null() {
