@@ -1,6 +1,7 @@
 //! Segments and the task state: kernel and user code, and the stacks for what may strike at any
 //! instruction.
 
+use core::arch::asm;
 use x86_64::VirtAddr;
 use x86_64::instructions::tables::{lgdt, load_tss};
 use x86_64::registers::segmentation::{CS, SS, Segment};
@@ -14,6 +15,8 @@ pub const KERNEL_DATA: u16 = 0x10;
 pub const USER_DATA: u16 = 0x18 | 3;
 pub const USER_CODE: u16 = 0x20 | 3;
 const TASK: u16 = 0x28;
+/// DR7 as after reset: only the bit that is always one.
+const NO_BREAKPOINTS: u64 = 1 << 10;
 
 /// Places in the interrupt stack table (as the IDT counts: 1 is the first).
 pub const STACK_DOUBLE_FAULT: u8 = 1;
@@ -72,6 +75,13 @@ impl Tables {
             CS::set_reg(SegmentSelector(KERNEL_CODE));
             SS::set_reg(SegmentSelector(KERNEL_DATA));
             load_tss(SegmentSelector(TASK));
+        }
+        // SAFETY: takes away what reset or a loader left. A local table at address 0, as after
+        // reset, would have user memory hold descriptors, gates into the kernel among them; a
+        // breakpoint could strike where GS is not the kernel's.
+        unsafe {
+            asm!("lldt {:x}", in(reg) 0u32, options(nostack, preserves_flags));
+            asm!("mov dr7, {}", in(reg) NO_BREAKPOINTS, options(nostack, preserves_flags));
         }
     }
 }

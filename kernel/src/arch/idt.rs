@@ -63,6 +63,11 @@ trap_common:
     test byte ptr [rsp + 18 * 8], 3
     jz 2f
     swapgs
+    // A gate leaves this flag (alignment check) as user code had it; set, it would lift the bar
+    // against access to user pages.
+    pushfq
+    btr qword ptr [rsp], 18
+    popfq
     mov rdi, rsp
     call {trap}
     mov rdi, rsp
