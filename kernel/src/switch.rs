@@ -1,7 +1,7 @@
 //! Which thread runs, and where: suspending and continuing threads, returning along an
 //! invocation stack past components that died, and handing events to the event thread.
 
-use crate::arch::{idt, regs::Regs, syscall};
+use crate::arch::{fpu::FpuState, idt, regs::Regs, syscall};
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
 use crate::memory::USER_END;
@@ -57,6 +57,8 @@ impl Cpu {
         thread.top = self.frame_top;
         if waiting == Waiting::Involuntary {
             thread.fpu.save();
+            // Whoever continues from a call gets the registers as they are.
+            FpuState::CLEAN.restore();
         }
     }
 
@@ -106,8 +108,9 @@ impl Cpu {
 
     /// Returns the current thread to whoever invoked, past dead components, with the status and
     /// results of the innermost invocation or [`Error::Dead`]. At most as many steps as frames.
+    /// A component that dies cannot clear its registers, so the invoker gets none of them.
     pub fn unwind(&mut self, regs: &mut Regs, status: u64, results: [u64; 4]) -> Landing {
-        let (mut status, mut results, mut clean) = (status, results, false);
+        let (mut status, mut results) = (status, results);
         while self.frame_top != self.frame_base {
             // SAFETY: above the base there is a frame of the current thread, which its core
             // wrote; its component is live or the tombstone.
@@ -128,16 +131,14 @@ impl Cpu {
                     return Landing::Instruction;
                 }
             } else if alive && frame.rip < USER_END {
-                if clean {
-                    *regs = Regs::user();
-                }
+                *regs = Regs::user();
+                FpuState::CLEAN.restore();
                 regs.set_results(status, results);
                 (regs.rip, regs.rsp) = (frame.rip, frame.rsp);
-                (regs.r9, regs.r10, regs.rcx, regs.r11) = (0, 0, 0, 0);
                 regs.rflags = self.component().flags;
                 return Landing::Call;
             }
-            (status, results, clean) = (Error::Dead as u64, [0; 4], true);
+            (status, results) = (Error::Dead as u64, [0; 4]);
         }
         Landing::Ended
     }

@@ -1,6 +1,7 @@
 //! What interrupts and exceptions do: an interrupt becomes an event, an exception in user code a
 //! fault for the component's supervisor, and one in the kernel the end.
 
+use crate::arch::fpu::FpuState;
 use crate::arch::pic;
 use crate::arch::regs::Regs;
 use crate::arch::{apic, time};
@@ -129,6 +130,7 @@ pub fn deliver_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) {
         let thread = &mut *cpu.thread;
         thread.fault_regs = *regs;
         thread.fault_fpu.save();
+        FpuState::CLEAN.restore();
         thread.faulted = true;
         *cpu.frame_top = Frame {
             component: faulting,

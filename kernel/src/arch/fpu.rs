@@ -8,6 +8,9 @@ use core::arch::asm;
 pub struct FpuState([u8; 512]);
 
 impl FpuState {
+    /// What whoever must not see another's registers begins with.
+    pub const CLEAN: &FpuState = &FpuState::clean();
+
     /// As after reset, with all exceptions masked.
     pub const fn clean() -> Self {
         let mut bytes = [0; 512];
