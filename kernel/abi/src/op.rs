@@ -6,7 +6,8 @@
 /// On an **L1CNode**: the CSpace rooted there is the destination. Source: Barrelfish, ch. 2.6.
 pub mod cspace {
     /// `a0` destination, `a1` source (caller's CSpace), `a2` rights mask ([`crate::Rights`]).
-    /// Copying a mapping, or without GRANT into another CSpace than the caller's, is refused.
+    /// Copying a mapping is refused. This, RETYPE, INSTALL_L2 and a Component's MAKE_ENTRY need
+    /// GRANT on the source where the destination is another CSpace than the caller's.
     pub const COPY: u64 = 1;
     /// `a0` first destination, `a1` source (caller's CSpace), `a2` = type | count << 32,
     /// `a3` offset in the source in bytes, `a4` bytes of each object. Fills consecutive slots
@@ -18,7 +19,8 @@ pub mod cspace {
     pub const REVOKE: u64 = 4;
     /// `a0` slot → `r0` = type | rights << 8, `r1` base, `r2` bytes, `r3` type-specific.
     pub const IDENTIFY: u64 = 5;
-    /// `a0` L2CNode capability (caller's CSpace), `a1` L1 index: installs a copy of it there.
+    /// `a0` L2CNode capability (caller's CSpace; READ and WRITE), `a1` L1 index: installs a copy
+    /// of it there.
     pub const INSTALL_L2: u64 = 6;
     /// `a0` from, `a1` to: moves a capability inside this CSpace.
     pub const MOVE: u64 = 7;

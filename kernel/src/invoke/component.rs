@@ -77,6 +77,9 @@ fn make_entry(call: &mut Call) -> Result {
     let l1 = call.lookup_typed(cspace, CapType::L1CNode)?;
     l1.need(Rights::WRITE)?;
     let there = call.cpu.capabilities.cspace(l1)?;
+    if there != call.space {
+        call.need(Rights::GRANT)?;
+    }
     let dest = call.cpu.capabilities.empty_slot(there, call.cptr(slot)?)?;
     let component = call.object;
     // The component's own entry address serves for every Entry.

@@ -21,12 +21,12 @@ pub fn invoke(call: &mut Call) -> Result {
         ]));
     }
     call.need(Rights::WRITE)?;
+    let foreign = there != call.space;
     match call.operation {
         cspace::COPY => {
             let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a0)?)?;
             let source = call.lookup(a1)?;
             let mask = Rights::from_bits_truncate(a2 as u8);
-            let foreign = there != call.space;
             call.cpu.capabilities.copy(dest, source, mask, foreign)?;
         }
         cspace::RETYPE => {
@@ -35,6 +35,9 @@ pub fn invoke(call: &mut Call) -> Result {
             let first = call.cptr(a0)?;
             let dest = call.cpu.capabilities.empty_slots(there, first, count)?;
             let source = call.lookup(a1)?;
+            if foreign {
+                source.need(Rights::GRANT)?;
+            }
             call.cpu.capabilities.retype(source, dest, ty, a3, a4)?;
         }
         cspace::DELETE => {
@@ -47,6 +50,11 @@ pub fn invoke(call: &mut Call) -> Result {
         }
         cspace::INSTALL_L2 => {
             let l2 = call.lookup_typed(a0, CapType::L2CNode)?;
+            // Lookups through a root ask for no rights of what is installed there.
+            l2.need(Rights::READ | Rights::WRITE)?;
+            if foreign {
+                l2.need(Rights::GRANT)?;
+            }
             let index = u32::try_from(a1).map_err(|_| Error::BadSlot)?;
             let root = call.object;
             call.cpu.capabilities.install_l2(root, index, l2)?;
