@@ -234,7 +234,7 @@ pub mod thread {
     /// thread that was interrupted (`u64::MAX` if none).
     #[inline]
     pub fn switch(thread: CPtr) -> Result<(u64, u64), Error> {
-        syscall(thread, op::thread::SWITCH, [0; 5]).map(|[r0, r1, ..]| (r0, r1))
+        crate::invoke::switch(thread)
     }
 
     /// State (0 not configured, 1 runnable, 2 exited) and the component it runs in.

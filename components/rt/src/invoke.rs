@@ -73,6 +73,28 @@ pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
     Error::check(status).map(|()| [r0, r1, r2, r3])
 }
 
+/// The one operation on a kernel object that loses the vector registers: [`crate::cap`]'s switch
+/// to another thread, which comes back when somebody switches to this one.
+#[inline]
+pub(crate) fn switch(thread: CPtr) -> Result<(u64, u64), Error> {
+    let status: u64;
+    let (r0, r1): (u64, u64);
+    // SAFETY: as in `syscall`; vector registers are declared lost like the rest of what the C
+    // convention lets a call lose, and the kernel keeps all others for this thread.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") abi::op::thread::SWITCH => status,
+            lateout("rdi") r0,
+            lateout("rsi") r1,
+            in("r10") u64::from(thread.0),
+            clobber_abi("sysv64"),
+            options(nostack),
+        );
+    }
+    Error::check(status).map(|()| (r0, r1))
+}
+
 /// One operation on a kernel object. May answer [`Error::Again`]; [`crate::cap`] has the
 /// operations by name, with the loops that go with it.
 #[inline]
