@@ -156,6 +156,58 @@ fn a_free_record_is_allocated_or_taken_back_but_not_both() {
     });
 }
 
+/// The manager takes an idle buffer away and gives its id, at the same place, to another sender's
+/// while a receipt is on its way: who receives gets what its sender sent, or nothing.
+#[test]
+fn a_receipt_never_gets_what_its_sender_did_not_send() {
+    struct Refuses;
+    impl libcbuf::Manager for Refuses {
+        fn collect(&self, _: u32, _: bool) -> Result<u32, abi::Error> {
+            Ok(0)
+        }
+        fn map(&self, _: u32, _: abi::ComponentId) -> Result<(), abi::Error> {
+            Err(abi::Error::BadBuffer)
+        }
+        fn relinquish(&self, _: u32) -> Result<(), abi::Error> {
+            Ok(())
+        }
+    }
+    const SENDER: abi::ComponentId = abi::ComponentId(1);
+    const OTHER: abi::ComponentId = abi::ComponentId(2);
+    loom::model(|| {
+        let shared = Arc::new((Memory::new(), Ring::default()));
+        let record = &shared.0.leaves[3];
+        let here = State::new(7, 0, 0);
+        record.state.store(here.0, Ordering::SeqCst);
+        let bit = |component| Record::bit(component);
+        record.senders.store(bit(SENDER), Ordering::SeqCst);
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let record = &other.0.leaves[3];
+            if record.exchange(here, State::EMPTY).is_err() {
+                return false;
+            }
+            record.received.store(0, Ordering::Relaxed);
+            record.senders.store(bit(OTHER), Ordering::Relaxed);
+            record.state.store(here.0, Ordering::SeqCst);
+            true
+        });
+        let (memory, ring) = &*shared;
+        // SAFETY: ids below `LEAF_RECORDS` look at memory that outlives the client; nothing is
+        // ever handed over through the ring.
+        let client = unsafe {
+            libcbuf::Client::new(memory.root.as_ptr(), ring, memory.leaves.as_ptr(), &Refuses)
+        };
+        let received = client.cbuf2buf(CbufId(3), 0, 1, SENDER).is_ok();
+        let replaced = manager.join().unwrap();
+        let record = &memory.leaves[3];
+        // A reference keeps the buffer from being replaced, and one that was refused is gone.
+        assert!(!(received && replaced));
+        assert_eq!(record.load().references(), u64::from(received));
+        assert_eq!(record.received.load(Ordering::SeqCst), u32::from(received));
+    });
+}
+
 /// The last free and the flag that asks to hear of it: the free sees the flag, or the manager,
 /// looking after it set the flag, sees the free.
 #[test]

@@ -3,4 +3,5 @@
 mod common;
 mod model;
 mod paths;
+mod senders;
 mod threads;

@@ -128,7 +128,7 @@ impl World {
     fn misbehave(&mut self, what: usize, value: u64) {
         let hostile = ComponentId(HOSTILE);
         let id = libcbuf::CbufId(value as u32 % 64);
-        match what % 6 {
+        match what % 7 {
             0 => drop(
                 self.host
                     .with(|m| m.map(hostile, id, ComponentId((value >> 8) as u16 % 70))),
@@ -145,7 +145,25 @@ impl World {
                 self.host
                     .with(|m| m.collect(hostile, abi::ThreadId(9), 0, false)),
             ),
+            5 => self.name(id.0, (value >> 8) as u16 % HONEST + 1),
             _ => drop(self.host.with(|m| m.set_pool(hostile, value % 6))),
+        }
+    }
+
+    /// The hostile client names a buffer to an honest one, which gets it at most if the hostile
+    /// one can read it anyway.
+    fn name(&mut self, id: u32, to: u16) {
+        let wire = CbufRef {
+            id,
+            offset: 0,
+            len: 8,
+        };
+        if let Ok(cbuf) = Cbuf::receive(self.client(to), wire, ComponentId(HOSTILE)) {
+            self.tainted.insert(id);
+            self.host.with(|m| {
+                let page = m.machine().page_at(cbuf.as_ptr() as usize);
+                assert!(m.machine().mapped.contains_key(&(HOSTILE, page)));
+            });
         }
     }
 
