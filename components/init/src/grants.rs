@@ -85,6 +85,12 @@ impl Grants {
         cap::copy(self.cspace, slot, capability, ALL).doing("copy a capability")
     }
 
+    /// The same for what others have as well: without the right to take it back from them.
+    pub fn shared(&mut self, slot: CPtr, capability: CPtr) -> Result<()> {
+        let rights = ALL.difference(Rights::GRANT);
+        cap::copy(self.cspace, slot, capability, rights).doing("copy a capability")
+    }
+
     /// Makes an Entry of `provider` with the badge and names it as an import.
     pub fn import(
         &mut self,
