@@ -59,6 +59,8 @@ pub struct Connection<B> {
     pub peer_closed: bool,
     /// Input waits for room, not for the client.
     pub backlog: bool,
+    /// Something happened in this round.
+    pub touched: bool,
     /// An answer could not be made in this round, so those behind it wait too.
     pub stalled: bool,
     /// Bytes and buffers that the network stack still queues.
@@ -84,6 +86,7 @@ impl<B> Default for Connection<B> {
             last: false,
             peer_closed: false,
             backlog: false,
+            touched: false,
             stalled: false,
             queued: 0,
             parts: 0,
@@ -116,6 +119,13 @@ impl<B> Connection<B> {
     /// Whether it takes requests and sends answers.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Idle | Phase::Reading | Phase::Answering)
+    }
+
+    /// Lists its place among those where something happened in this round, once.
+    pub fn touch(&mut self, place: usize, touched: &mut Vec<usize>) {
+        if !core::mem::replace(&mut self.touched, true) {
+            touched.push(place);
+        }
     }
 
     pub fn enter(&mut self, phase: Phase, now_ms: u64) {

@@ -3,7 +3,7 @@
 
 use core::mem::MaybeUninit;
 
-use crate::head::FIELDS_MAX;
+use crate::head::{FIELDS_MAX, HEAD_MAX, LINE_MAX};
 use crate::status::{Refusal, Status};
 
 /// Most bytes of a request body that are read and thrown away.
@@ -55,10 +55,37 @@ pub fn parse(head: &[u8]) -> Result<Request<'_>, Refusal> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut raw = httparse::Request::new(&mut []);
     match raw.parse_with_uninit_headers(head, &mut fields) {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Ok(_) => return Err(Refusal::bad("the head ends in the wrong place")),
-        Err(error) => return Err(refusal(error, head)),
+        Ok(httparse::Status::Complete(length)) if length == head.len() => judge(&raw),
+        Ok(_) => Err(Refusal::bad("the head ends in the wrong place")),
+        Err(error) => Err(refusal(error, head)),
     }
+}
+
+/// The request that `bytes` begin with, and the length of its head: a shorter way for heads that
+/// are there as a whole and have nothing wrong. `None` for all others, which [`parse`] judges.
+pub fn whole(bytes: &[u8]) -> Option<(Request<'_>, usize)> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut raw = httparse::Request::new(&mut []);
+    let length = match raw.parse_with_uninit_headers(bytes, &mut fields) {
+        Ok(httparse::Status::Complete(length)) if length <= HEAD_MAX => length,
+        _ => return None,
+    };
+    // httparse takes empty lines in front, and LF alone for a line's end: every line's end is
+    // looked at, which is what stands before a field's name and before the empty line.
+    let head = bytes.get(..length)?;
+    let offset = |name: &str| (name.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    let ends_before = |at: usize| head.get(..at).is_some_and(|line| line.ends_with(b"\r\n"));
+    let line = raw.headers.first().map_or(length - 2, |f| offset(f.name)) - 2;
+    let right = offset(raw.method?) == 0
+        && line <= LINE_MAX
+        && head.ends_with(b"\r\n\r\n")
+        && raw.headers.iter().all(|f| ends_before(offset(f.name)));
+    let request = right.then(|| judge(&raw).ok()).flatten()?;
+    Some((request, length))
+}
+
+/// What the parts of a head mean together.
+fn judge<'h>(raw: &httparse::Request<'_, 'h>) -> Result<Request<'h>, Refusal> {
     let (Some(method), Some(target), Some(minor)) = (raw.method, raw.path, raw.version) else {
         return Err(Refusal::bad("the request line is incomplete"));
     };
@@ -295,6 +322,7 @@ fn transfer(codings: &[u8]) -> Result<Framing, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head;
     use proptest::prelude::*;
 
     fn status(head: &[u8]) -> u16 {
@@ -451,6 +479,33 @@ mod tests {
         #[test]
         fn garbage_never_panics(head in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse(&head);
+        }
+
+        #[test]
+        fn the_shorter_way_leads_to_the_same(
+            lines in proptest::collection::vec(
+                prop_oneof![
+                    6 => "[A-Za-z-]{1,18}: ?[ -~]{0,12}",
+                    1 => "Host: a", 1 => "Content-Length: 1", 1 => "[A-C]? ?:?\\PC?",
+                ],
+                0..4,
+            ),
+            start in prop_oneof![9 => "GET /[a-c?#%]{0,4} HTTP/1.[01]", 1 => "\r?\n?GE?T ?/ HTTP/1.[01]"],
+            odd_end in (0usize..12, prop_oneof!["\n", "\r", "\r\r\n", "\r\n"]),
+            rest in "[A-Z\r\n]{0,3}",
+        ) {
+            let mut text = std::string::String::new();
+            for (at, line) in [&start].into_iter().chain(&lines).map(|l| &l[..]).chain([""]).enumerate() {
+                text += line;
+                text += if at == odd_end.0 { &odd_end.1 } else { "\r\n" };
+            }
+            text += &rest;
+            let bytes = text.as_bytes();
+            let scanned = match head::scan(bytes, &mut Default::default()) {
+                head::Scan::Complete(length) => parse(&bytes[..length]).ok().map(|r| (r, length)),
+                _ => None,
+            };
+            prop_assert_eq!(whole(bytes), scanned, "{:?}", text);
         }
 
         #[test]

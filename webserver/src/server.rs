@@ -28,7 +28,7 @@ pub struct Server<P: Platform> {
     free: usize,
     works: Vec<Work<P::Buffer>>,
     spare: Vec<Work<P::Buffer>>,
-    /// Places that answers of this round went to.
+    /// Places where something happened in this round.
     touched: Vec<usize>,
     outbox: Outbox<P>,
     /// Paths and queries that components are to be asked about, and whose works they are.
@@ -101,10 +101,12 @@ impl<P: Platform> Server<P> {
             self.event(event, platform);
         }
         if clock.ms >= self.check_ms {
+            self.settle();
             self.expire();
         }
         self.ask(platform);
         self.answer(platform);
+        self.settle();
         self.outbox.seal(platform);
     }
 
@@ -153,13 +155,13 @@ impl<P: Platform> Server<P> {
             Event::Drained { socket, bytes } => {
                 if let Some(place) = self.place(socket) {
                     self.connections[place].drained(u64::from(bytes), self.clock.ms);
-                    self.settle(place);
+                    self.touch(place);
                 }
             }
             Event::PeerClosed { socket } => {
                 if let Some(place) = self.place(socket) {
                     self.connections[place].peer_closed = true;
-                    self.settle(place);
+                    self.touch(place);
                 }
             }
             Event::Gone { socket } => {
@@ -218,7 +220,7 @@ impl<P: Platform> Server<P> {
             self.reread(place, platform);
         }
         self.took(place);
-        self.settle(place);
+        self.touch(place);
     }
 
     /// Keeps bytes for later, within bounds.
@@ -274,26 +276,33 @@ impl<P: Platform> Server<P> {
             connection.backlog = false;
             self.reread(place, platform);
             self.took(place);
-            self.settle(place);
+            self.touch(place);
             self.connections[place].backlog
         });
         // What became backlog again is in `places` already.
         self.backlog = places;
     }
 
-    /// Enters the phase that follows from what is under way, and closes behind a peer that
-    /// sends no more and has all its answers.
-    fn settle(&mut self, place: usize) {
-        let connection = &mut self.connections[place];
-        let before = (connection.phase, connection.since_ms);
-        let done = connection.works == 0 && !connection.backlog;
-        if connection.is_open() && connection.peer_closed && done {
-            self.close(place);
-            return;
+    /// Remembers to settle this connection before the round ends.
+    fn touch(&mut self, place: usize) {
+        self.connections[place].touch(place, &mut self.touched);
+    }
+
+    /// Enters the phases that follow from what is under way, and closes behind peers that send
+    /// no more and have all their answers.
+    fn settle(&mut self) {
+        let mut touched = core::mem::take(&mut self.touched);
+        for place in touched.drain(..) {
+            let connection = &mut self.connections[place];
+            connection.touched = false;
+            let done = connection.works == 0 && !connection.backlog;
+            if connection.is_open() && connection.peer_closed && done {
+                self.close(place);
+            } else {
+                connection.settle(self.clock.ms);
+                self.watch(place);
+            }
         }
-        connection.settle(self.clock.ms);
-        if before != (connection.phase, connection.since_ms) {
-            self.watch(place);
-        }
+        self.touched = touched;
     }
 }

@@ -165,16 +165,10 @@ impl<P: Platform> Server<P> {
                 connection.stalled = true;
                 self.works.push(work);
             } else {
-                self.touched.push(work.place);
+                connection.touch(work.place, &mut self.touched);
             }
         }
         self.spare = works;
-        let mut touched = core::mem::take(&mut self.touched);
-        for place in touched.drain(..) {
-            self.settle(place);
-            self.watch(place);
-        }
-        self.touched = touched;
         for work in &self.works {
             self.connections[work.place].stalled = false;
         }

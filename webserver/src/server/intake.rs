@@ -70,6 +70,14 @@ impl<P: Platform> Server<P> {
                 }
                 return at;
             }
+            if connection.progress == Progress::default()
+                && let Some((mut request, length)) = request::whole(rest)
+            {
+                at += length;
+                request.keep &= !self.is_over(place, rest.len() > length);
+                self.request(place, &request, platform);
+                continue;
+            }
             match head::scan(rest, &mut connection.progress) {
                 Scan::Partial => return at,
                 Scan::Refused(refusal) => self.refuse(place, refusal),
