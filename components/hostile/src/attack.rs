@@ -73,3 +73,30 @@ pub fn interrupt() {
     // SAFETY: user code may not raise a vector of the kernel's.
     unsafe { asm!("int 0x41") };
 }
+
+/// Loads a segment of the local descriptor table, which nobody has.
+pub fn segment() {
+    // SAFETY: the load faults; were there a table, nothing here uses the segment.
+    unsafe { asm!("mov fs, {0:e}", in(reg) 7) };
+}
+
+/// Fills every register that a call could return, and stays.
+pub fn fill_registers() -> ! {
+    // SAFETY: touches no memory and never ends.
+    unsafe {
+        asm!(
+            "mov rbx, 0x5ec2e75ec2e75ec2",
+            "mov rbp, rbx",
+            "mov r12, rbx",
+            "mov r13, rbx",
+            "mov r14, rbx",
+            "mov r15, rbx",
+            "movq xmm0, rbx",
+            "punpcklqdq xmm0, xmm0",
+            "movdqa xmm6, xmm0",
+            "movdqa xmm15, xmm0",
+            "2: jmp 2b",
+            options(noreturn)
+        )
+    }
+}

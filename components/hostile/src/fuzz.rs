@@ -83,6 +83,11 @@ pub fn escalate() -> u64 {
     succeeded + count(cap::delete(read_only, own))
 }
 
+/// With a CSpace of its own: what others have as well must stay theirs.
+pub fn take_back() -> u64 {
+    count(cap::revoke(slot::CSPACE, slot::CONSOLE))
+}
+
 /// Random calls on its own CSpace and on everything around it. Success is allowed (it may copy
 /// and delete what is its own); what counts is that everybody else lives on.
 pub fn kernel() -> u64 {

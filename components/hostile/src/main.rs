@@ -98,9 +98,12 @@ fn act(deed: Deed) -> Result<u64, Error> {
             rt::sched::block(rt::time::after(PATIENCE))?;
         }
         Deed::Strand => strand()?,
+        Deed::Remains => remains(),
+        Deed::Segment => attack::segment(),
         Deed::NoCapability => return Ok(fuzz::no_capability()),
         Deed::MapWithout => return Ok(fuzz::map_without()),
         Deed::Escalate => return Ok(fuzz::escalate()),
+        Deed::TakeBack => return Ok(fuzz::take_back()),
         Deed::FuzzKernel => return Ok(fuzz::kernel()),
         Deed::Relay => return relay(),
         Deed::WriteBuffer | Deed::WriteFarBuffer | Deed::FuzzManager | Deed::Corrupt => {
@@ -110,16 +113,27 @@ fn act(deed: Deed) -> Result<u64, Error> {
     Ok(1)
 }
 
-/// The first thread that comes waits for ever; the second brings the component down.
-fn strand() -> Result<(), Error> {
+/// Brings the component down for every thread but the first that comes.
+fn only_first() {
     static VISITORS: AtomicU32 = AtomicU32::new(0);
     // Relaxed: only the count matters.
     if VISITORS.fetch_add(1, Ordering::Relaxed) > 0 {
         attack::read(0);
     }
+}
+
+/// The first thread that comes waits for ever; the second brings the component down.
+fn strand() -> Result<(), Error> {
+    only_first();
     loop {
         rt::sched::block(rt::time::NEVER)?;
     }
+}
+
+/// The same, but the first thread is busy, its registers full.
+fn remains() -> ! {
+    only_first();
+    attack::fill_registers()
 }
 
 /// Invokes the next of the chain; the last has none.

@@ -28,6 +28,8 @@ const DEAD: u32 = 2;
 /// What the second thread is to invoke, what came of it, and its number.
 static VISIT: AtomicU32 = AtomicU32::new(0);
 static VISITED: AtomicU64 = AtomicU64::new(0);
+/// What the second thread found in the registers that an invocation loses.
+static REMAINS: AtomicU64 = AtomicU64::new(0);
 static VISITOR: AtomicU32 = AtomicU32::new(0);
 
 /// Why a test failed.
@@ -39,6 +41,7 @@ enum Wrong {
     BufferChanged,
     Sum,
     Stranded(u64),
+    Remains(u64),
 }
 
 impl fmt::Display for Wrong {
@@ -52,6 +55,7 @@ impl fmt::Display for Wrong {
             Wrong::Stranded(status) => {
                 write!(f, "the thread inside got status {status}, 0 for none")
             }
+            Wrong::Remains(bits) => write!(f, "registers of the dead hold {bits:#x}"),
             Wrong::Sum => f.write_str("echo adds wrongly"),
         }
     }
@@ -95,26 +99,72 @@ fn visit() -> ! {
             rt::component::stop()
         }
         let entry = CPtr(VISIT.swap(0, Ordering::AcqRel));
-        if entry != CPtr::NULL
-            && let Err(error) = rt::invoke(entry, method::ACT, [0; 4])
-        {
-            VISITED.store(error as u64, Ordering::Release);
+        if entry != CPtr::NULL {
+            let (status, remains) = invoke(entry);
+            REMAINS.store(remains, Ordering::Release);
+            VISITED.store(status, Ordering::Release);
         }
     }
 }
 
-/// Sends the second thread into a component, where it stays.
-fn strand(import: &Import) -> Result<(), Wrong> {
-    VISIT.store(import.entry.0, Ordering::Release);
-    let visitor = ThreadId(VISITOR.load(Ordering::Acquire) as u16);
-    rt::sched::wake(visitor).map_err(|error| Wrong::Error("cannot wake", error))
+/// Invokes `act`. Answers the status, and all that is in the registers that the invocation loses,
+/// one over the other.
+fn invoke(entry: CPtr) -> (u64, u64) {
+    let (status, remains);
+    // SAFETY: as the runtime's own invocation: what cannot be named is saved on the stack, all
+    // other registers are declared lost.
+    unsafe {
+        core::arch::asm!(
+            "push rbx",
+            "push rbp",
+            "syscall",
+            "por xmm0, xmm6",
+            "por xmm0, xmm15",
+            "movq rcx, xmm0",
+            "psrldq xmm0, 8",
+            "movq r11, xmm0",
+            "or rcx, r11",
+            "or rcx, rbx",
+            "or rcx, rbp",
+            "or rcx, r12",
+            "or rcx, r13",
+            "or rcx, r14",
+            "or rcx, r15",
+            "pop rbp",
+            "pop rbx",
+            inlateout("rax") u64::from(method::ACT) => status,
+            inlateout("r10") u64::from(entry.0) => _,
+            lateout("rcx") remains,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    (status, remains)
 }
 
-/// The second thread must have come back with `Dead`.
+/// Sends the second thread into a component, where it stays.
+fn strand(import: &Import) -> Result<(), Wrong> {
+    VISITED.store(0, Ordering::Relaxed);
+    VISIT.store(import.entry.0, Ordering::Release);
+    let visitor = ThreadId(VISITOR.load(Ordering::Acquire) as u16);
+    rt::sched::wake(visitor).map_err(|error| Wrong::Error("cannot wake", error))?;
+    let deadline = rt::time::after(Duration::from_millis(20));
+    rt::sched::block(deadline)
+        .map(drop)
+        .map_err(|error| Wrong::Error("cannot wait", error))
+}
+
+/// The second thread must have come back with `Dead`, and with nothing of the dead component's.
 fn freed() -> Result<(), Wrong> {
     for _ in 0..PATIENCE {
         if VISITED.load(Ordering::Acquire) == Error::Dead as u64 {
-            return Ok(());
+            return match REMAINS.load(Ordering::Acquire) {
+                0 => Ok(()),
+                bits => Err(Wrong::Remains(bits)),
+            };
         }
         let deadline = rt::time::after(Duration::from_millis(1));
         rt::sched::block(deadline).map_err(|error| Wrong::Error("cannot wait", error))?;
@@ -140,7 +190,8 @@ fn test(import: &Import) -> Result<(), Wrong> {
         .map_err(|error| Wrong::Error("no buffer", error))?;
     buffer[..BYTES].fill(PATTERN);
     let data = buffer.freeze(BYTES);
-    if deed == Deed::Strand {
+    let stays = matches!(deed, Deed::Strand | Deed::Remains);
+    if stays {
         strand(import)?;
     }
     let answer = act(import, deed, &data);
@@ -151,7 +202,7 @@ fn test(import: &Import) -> Result<(), Wrong> {
         (Outcome::TooDeep, Err(Error::TooDeep)) => {}
         (_, answer) => return Err(Wrong::Answered(answer)),
     }
-    if deed == Deed::Strand {
+    if stays {
         freed()?;
     }
     if data.iter().any(|byte| *byte != PATTERN) {
