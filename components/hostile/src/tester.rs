@@ -228,7 +228,7 @@ fn dead(peer: ComponentId) -> Result<(), Wrong> {
         stubs::supervisor::Client::bind().map_err(|error| Wrong::Error("no supervisor", error))?;
     let mut state = 0;
     for _ in 0..PATIENCE {
-        (state, _) = supervisor
+        (state, ..) = supervisor
             .state(u32::from(peer.0))
             .map_err(|error| Wrong::Error("the supervisor does not answer", error))?;
         if state == DEAD {

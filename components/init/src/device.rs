@@ -13,6 +13,7 @@ use init::pci::{self, Address, Bar, Config};
 use init::place::free_range;
 use manifest::Device;
 use rt::cap;
+use rt::sync::Mutex;
 
 use crate::grants::Grants;
 use crate::memory::Stock;
@@ -42,6 +43,27 @@ impl Config for Ports {
         let _ = cap::ports::write(init_slot::IO_PORTS, CONFIG_ADDRESS, 4, word)
             .and_then(|()| cap::ports::write(init_slot::IO_PORTS, CONFIG_DATA, 4, value.into()));
     }
+}
+
+/// One thread at a time, once there are several: an access takes two steps.
+static SHARED: Mutex<Ports> = Mutex::new(Ports);
+
+/// The driver died: its device must not write to buffers that others get next.
+pub fn silence(at: Address) {
+    pci::disable(&mut *SHARED.lock(), at);
+}
+
+/// The driver is about to be started anew; until it resets the device, that does nothing.
+pub fn admit(at: Address) {
+    pci::enable(&mut *SHARED.lock(), at);
+}
+
+/// What a component has of its device.
+pub struct Given {
+    pub at: Address,
+    pub irq: CPtr,
+    /// Event bit of its interrupt.
+    pub bit: u64,
 }
 
 /// Device memory that the kernel handed over.
@@ -118,7 +140,7 @@ impl Devices {
             .find(|r| base >= r.base && end <= r.base.saturating_add(r.bytes))
     }
 
-    /// Gives the component its device. Answers the Irq capability and its event bit.
+    /// Gives the component its device.
     pub fn give(
         &mut self,
         stock: &mut Stock,
@@ -126,7 +148,7 @@ impl Devices {
         space: &mut Space,
         grants: &mut Grants,
         device: Device,
-    ) -> Result<(CPtr, u64)> {
+    ) -> Result<Given> {
         let id = u32::from(device.device) << 16 | u32::from(device.vendor);
         let name = format!("{:04x}:{:04x}", device.vendor, device.device);
         let found = self
@@ -178,7 +200,7 @@ impl Devices {
         )?;
         pci::enable_msix(&mut Ports, at, &msix);
         grants.grant("irq", irq, bit, 0)?;
-        Ok((irq, bit))
+        Ok(Given { at, irq, bit })
     }
 
     /// Makes sure that the registers lie where we hold device memory.

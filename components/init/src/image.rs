@@ -11,13 +11,15 @@ use abi::start::{BootInfo, Import, StartInfo, init_slot, slot};
 use abi::{Badge, CPtr, CapType, ComponentId, ThreadId};
 use archive::Archive;
 use init::arguments::{Word, words};
+use init::pci::Address;
 use manifest::{Component, Image, Right};
 use rt::cap;
 
+use crate::built::{Built, Part};
 use crate::device::Devices;
 use crate::grants::{Grants, name};
 use crate::memory::Stock;
-use crate::space::{Space, Window, filled};
+use crate::space::{Space, Window};
 use crate::trouble::{Doing, Result, Trouble};
 
 const PAGE_BYTES: u64 = PAGE as u64;
@@ -37,15 +39,8 @@ struct Draft<'a> {
     grants: Grants,
     /// Table over its CBUF region, for the manager.
     region: Option<CPtr>,
-}
-
-/// A component that is built.
-pub struct Built {
-    pub id: ComponentId,
-    pub name: String,
-    pub object: CPtr,
-    /// Its Entry of interface 0.
-    pub lifecycle: CPtr,
+    memory: Vec<Part<'a>>,
+    device: Option<Address>,
 }
 
 /// A thread that is configured.
@@ -54,6 +49,7 @@ struct Made {
     name: String,
     thread: CPtr,
     priority: u32,
+    argument: u32,
     home: ComponentId,
 }
 
@@ -73,7 +69,7 @@ fn of(name: &str) -> impl Fn(Trouble) -> Trouble {
 impl<'a> Builder<'a> {
     /// Builds all components and threads. Afterwards all memory that is left belongs to the
     /// component with the right `ram`, if the image has one.
-    pub fn build(&mut self) -> Result<(Vec<Built>, StartInfo)> {
+    pub fn build(&mut self) -> Result<(Vec<Built<'a>>, StartInfo)> {
         let mut drafts = Vec::with_capacity(self.image.components.len());
         for (id, component) in self.image.ids() {
             drafts.push(self.object(id, component).map_err(of(&component.name))?);
@@ -93,7 +89,7 @@ impl<'a> Builder<'a> {
         self.tell_threads(&mut drafts, &threads)?;
         self.arguments(&mut drafts)?;
         let own = self.own_imports(&objects)?;
-        Ok((self.finish(drafts)?, own))
+        Ok((self.finish(drafts, &threads)?, own))
     }
 
     /// What init itself invokes: what the image says, and the scheduler to block.
@@ -173,11 +169,13 @@ impl<'a> Builder<'a> {
             space: Space::new(pml4),
             grants,
             region: None,
+            memory: Vec::new(),
+            device: None,
         })
     }
 
     /// Program, stacks, heap and the CBUF region's table.
-    fn fill_space(&mut self, draft: &mut Draft<'_>) -> Result<()> {
+    fn fill_space(&mut self, draft: &mut Draft<'a>) -> Result<()> {
         let (stock, space) = (&mut self.stock, &mut draft.space);
         let component = draft.component;
         let program = self
@@ -192,8 +190,9 @@ impl<'a> Builder<'a> {
                 // Nobody can write it: all instances share the archive's pages.
                 (init_slot::ARCHIVE, segment.offset)
             } else {
-                let data = segment.data;
-                (filled(stock, &self.window, data, segment.memory)?, 0)
+                let part = Part::new(stock, &self.window, segment.data, segment.memory)?;
+                draft.memory.push(part);
+                (part.frame, 0)
             };
             space.map(stock, segment.address, frame, offset, pages, flags)?;
         }
@@ -202,14 +201,18 @@ impl<'a> Builder<'a> {
         while threads != 0 {
             let thread = u64::from(threads.trailing_zeros());
             threads &= threads - 1;
-            let frame = filled(stock, &self.window, &[], bytes)?;
+            let part = Part::new(stock, &self.window, &[], bytes)?;
+            draft.memory.push(part);
             let top = STACKS as u64 + (thread + 1) * STACK_STRIDE as u64;
-            space.map(stock, top - bytes, frame, 0, bytes / PAGE_BYTES, READ_WRITE)?;
+            let pages = bytes / PAGE_BYTES;
+            space.map(stock, top - bytes, part.frame, 0, pages, READ_WRITE)?;
         }
         let bytes = component.heap_bytes;
         if bytes > 0 {
-            let frame = filled(stock, &self.window, &[], bytes)?;
-            space.map(stock, HEAP as u64, frame, 0, bytes / PAGE_BYTES, READ_WRITE)?;
+            let part = Part::new(stock, &self.window, &[], bytes)?;
+            draft.memory.push(part);
+            let pages = bytes / PAGE_BYTES;
+            space.map(stock, HEAP as u64, part.frame, 0, pages, READ_WRITE)?;
         }
         if component.pool.is_some() {
             draft.region = Some(space.table(stock, 0, CBUFS as u64)?);
@@ -228,6 +231,7 @@ impl<'a> Builder<'a> {
             name: String::from("thread:init.0"),
             thread: init_slot::THREAD,
             priority: INIT_PRIORITY,
+            argument: 0,
             home: ComponentId::INIT,
         }]);
         for draft in drafts {
@@ -245,6 +249,7 @@ impl<'a> Builder<'a> {
                     name: format!("thread:{name}.{n}"),
                     thread: object,
                     priority: thread.priority,
+                    argument,
                     home: draft.id,
                 });
             }
@@ -293,13 +298,14 @@ impl<'a> Builder<'a> {
                 continue;
             };
             let (space, grants) = (&mut draft.space, &mut draft.grants);
-            let (irq, bit) = devices
+            let given = devices
                 .give(&mut self.stock, &self.window, space, grants, device)
                 .map_err(of(&draft.component.name))?;
+            draft.device = Some(given.at);
             bound.push((
                 format!("irq-of:{}", draft.component.name),
-                irq,
-                bit,
+                given.irq,
+                given.bit,
                 draft.id,
             ));
         }
@@ -383,39 +389,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Remaining memory to its manager, start information to everyone.
-    fn finish(&mut self, mut drafts: Vec<Draft<'_>>) -> Result<Vec<Built>> {
+    fn finish(&mut self, mut drafts: Vec<Draft<'a>>, threads: &[Made]) -> Result<Vec<Built<'a>>> {
         let (epoch_tsc, epoch_seconds) = crate::wall::read();
-        let mut built = Vec::new();
         let mut pages = Vec::new();
         for draft in &mut drafts {
-            let name = &draft.component.name;
-            let page = self
-                .stock
-                .page(CapType::Frame)
-                .doing("find memory for it")
-                .map_err(of(name))?;
-            draft
-                .space
-                .map(
-                    &mut self.stock,
-                    START_INFO as u64,
-                    page,
-                    0,
-                    1,
-                    MapFlags::READ,
-                )
-                .map_err(of(name))?;
-            pages.push(page);
-            let lifecycle = self.stock.slot().doing("find a slot")?;
-            let badge = Badge::new(ComponentId::INIT, Badge::LIFECYCLE);
-            cap::component::make_entry(draft.object, init_slot::CSPACE, lifecycle, badge)
-                .doing("make an entry")?;
-            built.push(Built {
-                id: draft.id,
-                name: name.clone(),
-                object: draft.object,
-                lifecycle,
-            });
+            let place = self.entrance(draft).map_err(of(&draft.component.name))?;
+            pages.push(place);
         }
         if let Some(draft) = drafts.iter_mut().find(|d| d.component.has(Right::Ram)) {
             let rest = self
@@ -428,12 +407,38 @@ impl<'a> Builder<'a> {
                     .grant("ram", piece.ram, piece.base, piece.bytes)?;
             }
         }
-        for (draft, page) in drafts.iter_mut().zip(pages) {
+        let mut built = Vec::new();
+        for (mut draft, (page, lifecycle)) in drafts.into_iter().zip(pages) {
             draft.grants.info.tsc_hz = self.boot.tsc_hz;
             draft.grants.info.epoch_tsc = epoch_tsc;
             draft.grants.info.epoch_seconds = epoch_seconds;
             self.window.fill(page, draft.grants.bytes(), PAGE_BYTES)?;
+            let own = threads.iter().filter(|t| t.home == draft.id);
+            built.push(Built {
+                id: draft.id,
+                component: draft.component,
+                object: draft.object,
+                lifecycle,
+                device: draft.device,
+                threads: own.map(|t| (t.thread, t.id, t.argument)).collect(),
+                memory: draft.memory,
+                info_page: page,
+                info: Vec::from(draft.grants.bytes()),
+            });
         }
         Ok(built)
+    }
+
+    /// The page for its start information, mapped, and the Entry with which it is started.
+    fn entrance(&mut self, draft: &mut Draft<'_>) -> Result<(CPtr, CPtr)> {
+        let stock = &mut self.stock;
+        let page = stock.page(CapType::Frame).doing("find memory for it")?;
+        let (address, flags) = (START_INFO as u64, MapFlags::READ);
+        draft.space.map(stock, address, page, 0, 1, flags)?;
+        let lifecycle = stock.slot().doing("find a slot")?;
+        let badge = Badge::new(ComponentId::INIT, Badge::LIFECYCLE);
+        cap::component::make_entry(draft.object, init_slot::CSPACE, lifecycle, badge)
+            .doing("make an entry")?;
+        Ok((page, lifecycle))
     }
 }

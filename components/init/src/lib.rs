@@ -17,3 +17,4 @@ pub mod clock;
 pub mod pci;
 pub mod place;
 pub mod runs;
+pub mod trials;

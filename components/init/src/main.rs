@@ -10,9 +10,11 @@
 
 extern crate alloc;
 
+mod built;
 mod device;
 mod grants;
 mod image;
+mod keeper;
 mod memory;
 mod space;
 mod supervise;
@@ -29,10 +31,11 @@ use archive::Archive;
 use manifest::Image;
 use rt::cap;
 
-use crate::image::{Builder, Built};
+use crate::image::Builder;
+use crate::keeper::Keeper;
 use crate::memory::Stock;
 use crate::space::Window;
-use crate::trouble::{Doing, Result, Trouble};
+use crate::trouble::{Result, Trouble};
 
 rt::entry!(
     dispatch,
@@ -76,41 +79,49 @@ extern "C" fn dispatch(
     let reply = match (badge.interface(), method) {
         _ if badge == Badge::default() => run(),
         (Badge::LIFECYCLE, lifecycle::FAULT) => supervise::fault(args),
-        (stubs::supervisor::INTERFACE, _) => {
+        (interface, _) => {
             let call = rt::Call {
                 method,
                 args,
                 caller: badge.client(),
                 thread: rt::thread_id(),
             };
-            stubs::supervisor::serve(&supervise::Service, call)
+            serve(interface, call)
         }
-        _ => Err(abi::Error::BadMethod),
     };
     rt::component::put(reply, out);
 }
 
 const _: rt::component::Dispatch = dispatch;
 
+fn serve(interface: u16, call: rt::Call) -> rt::Reply {
+    match interface {
+        stubs::supervisor::INTERFACE => stubs::supervisor::serve(&supervise::Service, call),
+        stubs::supervisor_control::INTERFACE => {
+            stubs::supervisor_control::serve(&supervise::Control, call)
+        }
+        _ => Err(abi::Error::BadMethod),
+    }
+}
+
 /// Thread 0.
 fn run() -> ! {
     rt::info::install(&supervise::OWN_FIRST);
     // SAFETY: a static that nothing else names, claimed once: thread 0 begins here once.
     unsafe { rt::heap::claim_range(HEAP.0.get().cast(), HEAP_BYTES) };
-    if let Err(Trouble(sentence)) = boot() {
-        rt::println!("{sentence}");
-        let _ = cap::kernel::shutdown(init_slot::KERNEL, NOT_BUILT);
-    }
-    // Faults arrive on the threads that fault; this one has nothing left to do.
-    loop {
-        if rt::sched::block(rt::time::NEVER).is_err() {
-            rt::println!("the scheduler is gone");
-            let _ = cap::kernel::shutdown(init_slot::KERNEL, NOT_BUILT);
+    match boot() {
+        Ok(mut keeper) => {
+            let error = keeper.watch();
+            rt::println!("the scheduler is gone: {error}");
         }
+        Err(Trouble(sentence)) => rt::println!("{sentence}"),
     }
+    let _ = cap::kernel::shutdown(init_slot::KERNEL, NOT_BUILT);
+    rt::component::stop()
 }
 
-fn boot() -> Result<()> {
+/// Builds and starts everything; afterwards there is only to watch over it.
+fn boot() -> Result<Keeper<'static>> {
     // SAFETY: the kernel mapped this page, read-only, before it started us.
     let boot = unsafe { &*(layout::START_INFO as *const BootInfo) };
     if boot.magic != MAGIC {
@@ -119,7 +130,7 @@ fn boot() -> Result<()> {
         ));
     }
     // SAFETY: the kernel mapped so many bytes there, read-only.
-    let file = unsafe {
+    let file: &'static [u8] = unsafe {
         core::slice::from_raw_parts(
             layout::INIT_ARCHIVE as *const u8,
             boot.archive_bytes as usize,
@@ -130,8 +141,9 @@ fn boot() -> Result<()> {
         .blob(archive::MANIFEST)
         .map_err(|e| unusable(e.text()))?;
     let image = Image::decode(image).map_err(|e| unusable(&format!("{e}")))?;
+    let image: &'static Image = Box::leak(Box::new(image));
     let mut stock = Stock::new(boot)?;
-    enough_memory(&image, stock.total_bytes() + boot.archive_bytes)?;
+    enough_memory(image, stock.total_bytes() + boot.archive_bytes)?;
 
     let mut own = space::own();
     let window = Window::new(&mut stock, &mut own)?;
@@ -142,14 +154,16 @@ fn boot() -> Result<()> {
     let mut builder = Builder {
         boot,
         archive,
-        image: &image,
+        image,
         stock,
         window,
     };
     let (built, own_info) = builder.build()?;
     rt::info::install(Box::leak(Box::new(own_info)));
-    supervise::watch(&built, &image, builder.stock.free_pages());
-    start(&image, &built)
+    supervise::watch(&built, builder.stock.free_pages());
+    let mut keeper = Keeper::new(image, built, builder.window)?;
+    keeper.start()?;
+    Ok(keeper)
 }
 
 fn unusable(why: &str) -> Trouble {
@@ -167,26 +181,4 @@ fn enough_memory(image: &Image, bytes: u64) -> Result<()> {
         need >> 20,
         bytes >> 20
     )))
-}
-
-/// Starts every component, providers first, then every thread.
-fn start(image: &Image, built: &[Built]) -> Result<()> {
-    for id in &image.start_order {
-        let Some(one) = built.iter().find(|b| b.id.0 == *id) else {
-            continue;
-        };
-        rt::invoke(one.lifecycle, lifecycle::START, [0; 4])
-            .doing("start it")
-            .map_err(|t| Trouble(format!("component {}: {}", one.name, t.0)))?;
-    }
-    let sched = stubs::sched_control::Client::bind().doing("reach the scheduler")?;
-    for (_, component) in image.ids() {
-        for thread in &component.threads {
-            sched
-                .start_thread(u32::from(thread.id))
-                .doing("start a thread")
-                .map_err(|t| Trouble(format!("component {}: {}", component.name, t.0)))?;
-        }
-    }
-    Ok(())
 }

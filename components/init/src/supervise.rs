@@ -1,28 +1,36 @@
-//! After everything is built: faults of components, and questions about them. Faults come in on
-//! the thread that faulted, so several can be in here at once; all state is atomic.
+//! Deaths of components, and questions about them. A fault comes in on the thread that faulted,
+//! so several can be in here at once; all state is atomic. What can be done at once is done here:
+//! the component is dead, its device silent, scheduler and CBUF manager know. Whether it is
+//! started anew is [`crate::keeper`]'s business, on init's own thread.
 
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::op::lifecycle::fault;
 use abi::start::{Name, init_slot};
-use abi::{CPtr, ComponentId, Error, start::StartInfo};
+use abi::{CPtr, ComponentId, Error, ThreadId, start::StartInfo};
+use init::pci::Address;
 use rt::cap;
 use rt::console::Line;
 
+use crate::built::Built;
 use crate::grants::nothing;
-use crate::image::Built;
 
 /// Exit code when a component that everything needs has died.
 const CORE_SERVICE_DIED: u64 = 2;
-/// Interfaces whose provider cannot be missed.
-const CORE_SERVICES: [&str; 2] = ["sched", "cbuf"];
+/// The kernel's word for a component that was killed.
+const KILLED: u64 = 2;
+/// Init's own thread.
+const KEEPER: ThreadId = ThreadId(0);
 
 /// What init remembers of one component.
 struct Record {
     /// Its Component capability; 0 where there is none.
     object: AtomicU32,
+    /// Its device as [`pack`] writes it; 0 where there is none.
+    device: AtomicU32,
     faults: AtomicU64,
+    restarts: AtomicU64,
     name: [AtomicU64; 3],
 }
 
@@ -30,13 +38,21 @@ struct Record {
 #[allow(clippy::declare_interior_mutable_const)]
 const EMPTY: Record = Record {
     object: AtomicU32::new(0),
+    device: AtomicU32::new(0),
     faults: AtomicU64::new(0),
+    restarts: AtomicU64::new(0),
     name: [const { AtomicU64::new(0) }; 3],
 };
 
 static RECORDS: [Record; ComponentId::MAX] = [EMPTY; ComponentId::MAX];
-/// Components that died, as a bit set.
+/// Components that are dead, as a bit set. Whoever sets a bit does what a death asks for.
 static DEAD: AtomicU64 = AtomicU64::new(0);
+/// Those of them that died by a fault.
+static FAULTED: AtomicU64 = AtomicU64::new(0);
+/// Those of them that the keeper has not seen yet.
+static NEWS: AtomicU64 = AtomicU64::new(0);
+/// Components that are started anew when they die.
+static RESTART: AtomicU64 = AtomicU64::new(0);
 /// Components that nothing works without.
 static CORE: AtomicU64 = AtomicU64::new(0);
 static FREE_PAGES: AtomicU64 = AtomicU64::new(0);
@@ -61,28 +77,39 @@ fn record(id: ComponentId) -> Option<&'static Record> {
     (record.object.load(Ordering::Relaxed) != 0).then_some(record)
 }
 
+/// A device's address in a word that is not 0.
+fn pack(at: Address) -> u32 {
+    1 << 31 | u32::from(at.bus) << 16 | u32::from(at.device) << 8 | u32::from(at.function)
+}
+
+fn unpack(word: u32) -> Option<Address> {
+    let [function, device, bus, _] = word.to_le_bytes();
+    (word != 0).then_some(Address {
+        bus,
+        device,
+        function,
+    })
+}
+
 /// Remembers what is supervised from now on.
-pub fn watch(components: &[Built], image: &manifest::Image, free_pages: u64) {
+pub fn watch(components: &[Built<'_>], free_pages: u64) {
     for built in components {
         let Some(record) = RECORDS.get(usize::from(built.id.0)) else {
             continue;
         };
-        let mut name = [0; 24];
-        let len = built.name.len().min(name.len());
-        name[..len].copy_from_slice(&built.name.as_bytes()[..len]);
+        let (mut name, text) = ([0; 24], built.component.name.as_bytes());
+        let len = text.len().min(name.len());
+        name[..len].copy_from_slice(&text[..len]);
         for (word, bytes) in record.name.iter().zip(name.as_chunks::<8>().0) {
             word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
+        let device = built.device.map_or(0, pack);
+        record.device.store(device, Ordering::Relaxed);
         record.object.store(built.object.0, Ordering::Relaxed);
-    }
-    for (id, component) in image.ids() {
-        let core = component
-            .provides
-            .iter()
-            .any(|p| CORE_SERVICES.contains(&p.interface.as_str()));
-        // An image may say that the machine is nothing without a component.
-        if core || !component.supervised {
-            CORE.fetch_or(bit(id), Ordering::Relaxed);
+        if built.component.is_core() {
+            CORE.fetch_or(bit(built.id), Ordering::Relaxed);
+        } else if built.component.restart {
+            RESTART.fetch_or(bit(built.id), Ordering::Relaxed);
         }
     }
     FREE_PAGES.store(free_pages, Ordering::Relaxed);
@@ -92,8 +119,13 @@ fn bit(id: ComponentId) -> u64 {
     1u64.checked_shl(u32::from(id.0)).unwrap_or(0)
 }
 
-/// A component faulted on this thread. Kills it and tells those who must know; the thread goes
-/// back to the component's invoker.
+/// Is the component in the set?
+fn is_in(set: &AtomicU64, id: ComponentId) -> bool {
+    // SeqCst: the sets are read and written one after the other in an order that matters.
+    set.load(Ordering::SeqCst) & bit(id) != 0
+}
+
+/// A component faulted on this thread. Ends it; the thread goes back to the component's invoker.
 pub fn fault(args: [u64; 4]) -> rt::Reply {
     let [what, address, instruction, stack] = args;
     let id = ComponentId((what >> 32) as u16);
@@ -102,7 +134,6 @@ pub fn fault(args: [u64; 4]) -> rt::Reply {
         .copied()
         .unwrap_or("fault");
     let record = record(id).ok_or(Error::NotFound)?;
-    record.faults.fetch_add(1, Ordering::Relaxed);
     let mut line = Line::new();
     // A line never refuses text.
     let _ = write!(line, "component ");
@@ -119,21 +150,47 @@ pub fn fault(args: [u64; 4]) -> rt::Reply {
         ", thread {thread}: {kind}, address {address:#x}, instruction {instruction:#x}, stack {stack:#x}; it is killed"
     );
     drop(line);
-    if CORE.load(Ordering::Relaxed) & bit(id) != 0 {
-        rt::println!("nothing works without it: stopping");
-        let _ = cap::kernel::shutdown(init_slot::KERNEL, CORE_SERVICE_DIED);
-    }
-    // Dead already when two of its threads fault at once.
-    let _ = cap::component::kill(CPtr(record.object.load(Ordering::Relaxed)));
-    // Relaxed: one bit, no other data hangs on it.
-    if DEAD.fetch_or(bit(id), Ordering::Relaxed) & bit(id) == 0 {
-        died(id);
-    }
+    faulted(id);
     Err(Error::Dead)
 }
 
+/// A component faulted, or was found dead, or did not start: it ends.
+pub fn faulted(id: ComponentId) {
+    let Some(record) = record(id) else { return };
+    if is_in(&CORE, id) {
+        rt::println!("nothing works without it: stopping");
+        let _ = cap::kernel::shutdown(init_slot::KERNEL, CORE_SERVICE_DIED);
+    }
+    record.faults.fetch_add(1, Ordering::Relaxed);
+    // Dead already when two of its threads fault at once, or when the kernel has killed it.
+    let _ = cap::component::kill(CPtr(record.object.load(Ordering::Relaxed)));
+    ended(id, record, true);
+}
+
+/// What the first to know of a death does. SeqCst throughout: the keeper must not see the news
+/// before all this is done, nor a thread that dies later find the component dead still.
+fn ended(id: ComponentId, record: &Record, by_fault: bool) {
+    if DEAD.fetch_or(bit(id), Ordering::SeqCst) & bit(id) != 0 {
+        return;
+    }
+    // Before the manager gives its buffers to others.
+    if let Some(device) = unpack(record.device.load(Ordering::Relaxed)) {
+        crate::device::silence(device);
+    }
+    tell_of_death(id);
+    if is_in(&RESTART, id) {
+        if by_fault {
+            FAULTED.fetch_or(bit(id), Ordering::SeqCst);
+        }
+        NEWS.fetch_or(bit(id), Ordering::SeqCst);
+        if let Err(error) = rt::sched::wake(KEEPER) {
+            rt::println!("cannot wake the supervisor: {error}");
+        }
+    }
+}
+
 /// Tells the scheduler and the CBUF manager, where the image has them.
-fn died(id: ComponentId) {
+fn tell_of_death(id: ComponentId) {
     let number = u32::from(id.0);
     let told = stubs::sched_control::Client::bind().and_then(|s| s.component_died(number));
     if let Err(error) = told {
@@ -145,21 +202,78 @@ fn died(id: ComponentId) {
     }
 }
 
+/// Deaths that the keeper has not seen, as a bit set.
+pub fn take_news() -> u64 {
+    NEWS.swap(0, Ordering::SeqCst)
+}
+
+/// Whether it died by a fault; asked once a death.
+pub fn take_faulted(id: ComponentId) -> bool {
+    FAULTED.fetch_and(!bit(id), Ordering::SeqCst) & bit(id) != 0
+}
+
+/// Faults that the kernel had to end by itself, because no supervisor could take them: the
+/// component is dead and nobody has been told yet.
+pub fn look_for_dead(built: &Built<'_>) {
+    let dead = cap::component::identify(built.object).is_ok_and(|(state, _)| state == KILLED);
+    if dead && !is_in(&DEAD, built.id) {
+        rt::println!("component {} was found dead", built.component.name);
+        faulted(built.id);
+    }
+}
+
+/// The keeper is about to revive it. Before that, so that no death after it is missed.
+pub fn revived(id: ComponentId) {
+    DEAD.fetch_and(!bit(id), Ordering::SeqCst);
+    if let Some(record) = record(id) {
+        record.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The keeper gives it up.
+pub fn given_up(id: ComponentId) {
+    RESTART.fetch_and(!bit(id), Ordering::SeqCst);
+}
+
+/// A component by the number that a caller gives.
+fn by_number(component: u32) -> Option<(ComponentId, &'static Record)> {
+    let id = ComponentId(u16::try_from(component).ok()?);
+    Some((id, record(id)?))
+}
+
 /// Interface `supervisor`.
 pub struct Service;
 
 impl stubs::supervisor::Server for Service {
-    fn state(&self, _caller: ComponentId, component: u32) -> Result<(u32, u64), Error> {
-        let id = u16::try_from(component).ok().map(ComponentId);
-        let Some((id, record)) = id.and_then(|id| Some((id, record(id)?))) else {
-            return Ok((0, 0));
+    fn state(&self, _caller: ComponentId, component: u32) -> Result<(u32, u64, u64), Error> {
+        let Some((id, record)) = by_number(component) else {
+            return Ok((0, 0, 0));
         };
-        let dead = DEAD.load(Ordering::Relaxed) & bit(id) != 0;
-        let state = if dead { 2 } else { 1 };
-        Ok((state, record.faults.load(Ordering::Relaxed)))
+        let state = match (is_in(&DEAD, id), is_in(&RESTART, id)) {
+            (false, _) => 1,
+            (true, false) => 2,
+            (true, true) => 3,
+        };
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Ok((state, count(&record.faults), count(&record.restarts)))
     }
 
     fn free_pages(&self, _caller: ComponentId) -> Result<u64, Error> {
         Ok(FREE_PAGES.load(Ordering::Relaxed))
+    }
+}
+
+/// Interface `supervisor_control`.
+pub struct Control;
+
+impl stubs::supervisor_control::Server for Control {
+    fn kill(&self, _caller: ComponentId, component: u32) -> Result<(), Error> {
+        let (id, record) = by_number(component).ok_or(Error::NotFound)?;
+        if is_in(&CORE, id) {
+            return Err(Error::Refused);
+        }
+        cap::component::kill(CPtr(record.object.load(Ordering::Relaxed)))?;
+        ended(id, record, false);
+        Ok(())
     }
 }

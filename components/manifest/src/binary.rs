@@ -92,6 +92,9 @@ impl Image {
                     .is_none_or(|p| limits::pool_ok(p.pages, p.max))
                 && component.rights.len() <= Right::ALL.len()
                 && component.provides.len() <= limits::MAX_IMPORTS;
+            if component.restart && component.cannot_restart().is_some() {
+                return false;
+            }
             if !names || !sizes || !edges(&component.imports) {
                 return false;
             }

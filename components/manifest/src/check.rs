@@ -65,6 +65,7 @@ pub fn check(source: &Description, known: &Known<'_>) -> Result<Checked, Vec<Pro
             });
             next_thread += 1;
         }
+        restart(one, &mut component, &mut out);
         components.push(component);
     }
     across(&components, &mut out);
@@ -191,8 +192,22 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         device,
         arguments: one.arguments.clone(),
         supervised: one.supervised,
+        restart: false,
         threads: Vec::new(),
     }
+}
+
+/// Whether it is started anew, which needs everything else that is known of it.
+fn restart(one: &ComponentSource, component: &mut Component, out: &mut Vec<Problem>) {
+    component.restart = match (one.restart, component.cannot_restart()) {
+        (None, _) => component.restarts_by_default(),
+        (Some(true), Some(because)) => {
+            let component = one.name.clone();
+            out.push(Problem::CannotRestart { component, because });
+            false
+        }
+        (Some(wanted), _) => wanted,
+    };
 }
 
 fn pci(text: &str) -> Option<Device> {

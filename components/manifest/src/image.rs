@@ -32,6 +32,8 @@ pub struct Component {
     pub device: Option<Device>,
     pub arguments: String,
     pub supervised: bool,
+    /// Started anew when it died.
+    pub restart: bool,
     pub threads: Vec<Thread>,
 }
 

@@ -21,6 +21,7 @@ mod image;
 mod limits;
 mod problem;
 mod resolve;
+mod restart;
 mod right;
 mod size;
 pub mod source;

@@ -67,6 +67,10 @@ pub enum Problem {
         right: Right,
         because: &'static str,
     },
+    CannotRestart {
+        component: String,
+        because: &'static str,
+    },
     TwoHolders {
         right: Right,
         first: String,
@@ -261,6 +265,12 @@ impl fmt::Display for Problem {
                     f,
                     "component `{component}` cannot use the right `{}`: {because}",
                     right.word()
+                )
+            }
+            CannotRestart { component, because } => {
+                write!(
+                    f,
+                    "component `{component}` cannot be started anew: {because}"
                 )
             }
             TwoHolders {

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// What `init` provides in every image.
-pub(crate) const INIT_PROVIDES: &str = "supervisor";
+const INIT_PROVIDES: [&str; 2] = ["supervisor", "supervisor_control"];
 /// What `init` invokes where the image has it.
 const INIT_INVOKES: [&str; 2] = ["sched_control", "cbuf_policy"];
 
@@ -37,7 +37,7 @@ impl<'a> Resolver<'a> {
             .filter(|(_, c)| provides(c))
             .map(|(i, _)| i as u16 + 1)
             .collect();
-        if ids.is_empty() && interface == INIT_PROVIDES {
+        if ids.is_empty() && INIT_PROVIDES.contains(&interface) {
             ids.push(0);
         }
         ids

@@ -46,6 +46,8 @@ pub struct ComponentSource {
     /// Faults end the component only, and its supervisor learns of them.
     #[serde(default = "yes")]
     pub supervised: bool,
+    /// Started anew after its death; where absent, so is a component without threads and devices.
+    pub restart: Option<bool>,
     #[serde(default)]
     pub thread: Vec<ThreadSource>,
 }

@@ -26,6 +26,7 @@ fn run(body: &str) -> Result<Checked, String> {
         "nic",
         "net",
         "supervisor",
+        "supervisor_control",
         "echo",
     ];
     let more = (1..=25).map(|i| format!("i{i}"));
@@ -161,6 +162,54 @@ fn who_meets_whom() {
 }
 
 #[test]
+fn who_is_started_anew() {
+    let image = image(
+        r#"
+[[component]]
+name = "sched"
+provides = ["sched"]
+[[component]]
+name = "passive"
+binary = "echo"
+[[component]]
+name = "left-dead"
+binary = "echo"
+restart = false
+[[component]]
+name = "active"
+binary = "echo"
+thread = [{ priority = 1 }]
+[[component]]
+name = "brought-back"
+binary = "echo"
+restart = true
+thread = [{ priority = 1 }]
+[[component]]
+name = "driver"
+binary = "echo"
+invokes = ["sched"]
+device = { pci = "1af4:1041" }
+[[component]]
+name = "needed"
+binary = "echo"
+supervised = false
+[[component]]
+name = "maker"
+binary = "echo"
+rights = ["cspace", "kernel"]
+[[component]]
+name = "threads"
+binary = "echo"
+provides = ["sched_control"]
+rights = ["threads"]
+"#,
+    );
+    let restarted = image.components.iter().filter(|c| c.restart);
+    let names: Vec<&str> = restarted.map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["passive", "brought-back"]);
+}
+
+#[test]
 fn an_idle_component_is_mentioned() {
     let checked =
         run("[image]\nname = \"t\"\nmemory_min = \"1MiB\"\n[[component]]\nname = \"echo\"\n");
@@ -190,6 +239,7 @@ fn numbers_out_of_range_are_refused() {
     };
     refused(|i| i.components[0].imports[0].provider = 9);
     refused(|i| i.components[2].imports = i.components[0].imports.clone());
+    refused(|i| i.components[2].restart = true);
     refused(|i| i.start_order = vec![1, 2, 3]);
     refused(|i| i.start_order = vec![3, 2, 2]);
     refused(|i| i.start_order = vec![3, 2]);
