@@ -145,29 +145,66 @@ impl Client {
         len: u32,
         from: ComponentId,
     ) -> Result<(NonNull<u8>, &Record), Error> {
-        let mut found = self.trie.record(id);
-        let mut maps = 0;
-        loop {
-            if let Some(record) = found
-                && record.admits(from)
-                && let Some(address) = self.reference(record, offset, len)?
-            {
-                // Once more, now that the record cannot be taken away: before, the id may have
-                // come to name another buffer, in the same place, that `from` did not send.
-                if record.admits(from) {
-                    record.count_receipt();
-                    return Ok((address, record));
-                }
-                self.release(id, record);
-            }
-            // Not here yet, or not from there; or the manager just took back what was idle here
-            // while the owner, too, was about to use it again. It does not do so for ever.
-            maps += 1;
-            if maps > MAPS {
-                return Err(Error::Busy);
-            }
-            found = Some(self.mapped(id, from)?);
+        if let Some(record) = self.trie.record(id)
+            && let Some(address) = self.receive_here(id, record, offset, len, from)?
+        {
+            return Ok((address, record));
         }
+        self.receive_mapped(id, offset, len, from)
+    }
+
+    /// The receipt of what is mapped here and admitted from there; `None` when it is not.
+    #[inline]
+    fn receive_here(
+        &self,
+        id: CbufId,
+        record: &Record,
+        offset: u32,
+        len: u32,
+        from: ComponentId,
+    ) -> Result<Option<NonNull<u8>>, Error> {
+        if !record.admits(from) {
+            return Ok(None);
+        }
+        let Some(address) = self.reference(record, offset, len)? else {
+            return Ok(None);
+        };
+        // Once more, now that the record cannot be taken away: before, the id may have come to
+        // name another buffer, in the same place, that `from` did not send.
+        if !record.admits(from) {
+            self.drop_foreign(id, record);
+            return Ok(None);
+        }
+        record.count_receipt();
+        Ok(Some(address))
+    }
+
+    #[cold]
+    fn drop_foreign(&self, id: CbufId, record: &Record) {
+        self.release(id, record);
+    }
+
+    /// The receipt of what is not here yet, or not from there. [`Error::Busy`]: each time it was
+    /// mapped the manager had to take it back, for its owner used it again meanwhile.
+    #[cold]
+    fn receive_mapped(
+        &self,
+        id: CbufId,
+        offset: u32,
+        len: u32,
+        from: ComponentId,
+    ) -> Result<(NonNull<u8>, &Record), Error> {
+        if id == CbufId::NONE {
+            return Err(Error::BadBuffer);
+        }
+        for _ in 0..MAPS {
+            self.manager.map(id.0, from)?;
+            let record = self.trie.record(id).ok_or(Error::BadBuffer)?;
+            if let Some(address) = self.receive_here(id, record, offset, len, from)? {
+                return Ok((address, record));
+            }
+        }
+        Err(Error::Busy)
     }
 
     /// Takes back what this component sent, because it will not be received after all: a
@@ -213,15 +250,6 @@ impl Client {
             }
         }
         Ok(None)
-    }
-
-    #[cold]
-    fn mapped(&self, id: CbufId, from: ComponentId) -> Result<&Record, Error> {
-        if id == CbufId::NONE {
-            return Err(Error::BadBuffer);
-        }
-        self.manager.map(id.0, from)?;
-        self.trie.record(id).ok_or(Error::BadBuffer)
     }
 
     /// Ends a buffer's exclusive phase: it may be sent and received from now on.
