@@ -16,6 +16,10 @@ pub const BYTES_MAX: usize = 1 << 20;
 /// Length of the page when the query does not say.
 pub const BYTES_DEFAULT: usize = 1024;
 
+/// The query that makes the component fault, where its description allows it: to see that the
+/// server goes on.
+pub const CRASH: &[u8] = b"crash";
+
 const BLOCK: usize = 256;
 
 /// The length that `bytes=N` asks for; an empty query asks for [`BYTES_DEFAULT`].
@@ -78,6 +82,7 @@ mod tests {
             ),
             ("bytes=%31", Err("The number of bytes is not a number.\n")),
             ("Bytes=1", Err("The query has to be bytes=N.\n")),
+            ("crash", Err("The query has to be bytes=N.\n")),
             ("x", Err("The query has to be bytes=N.\n")),
         ] {
             assert_eq!(wanted(query.as_bytes()), expected, "{query}");

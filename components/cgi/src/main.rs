@@ -5,7 +5,8 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use cgi::{fill, wanted};
+use cgi::{CRASH, fill, wanted};
+use core::sync::atomic::{AtomicBool, Ordering};
 use rt::abi::start::StartInfo;
 use rt::abi::{ComponentId, Error};
 use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
@@ -21,7 +22,13 @@ const REQUESTS_MAX: usize = 1024;
 
 const TEXT: u32 = 2;
 
+/// The description allows [`CRASH`].
+static MAY_CRASH: AtomicBool = AtomicBool::new(false);
+
 fn start(_: &'static StartInfo) -> Result<(), Error> {
+    let may_crash = rt::info::argument("crash") == Some("yes");
+    // Relaxed: START comes before any request.
+    MAY_CRASH.store(may_crash, Ordering::Relaxed);
     Ok(())
 }
 
@@ -60,6 +67,10 @@ impl Server for Pages {
 /// what GET's would be, and the server keeps the body to itself.
 fn page(request: &Request) -> (u32, Option<Cbuf<'static>>) {
     let query = request.query.as_deref().unwrap_or_default();
+    // Relaxed: see `start`.
+    if query == CRASH && MAY_CRASH.load(Ordering::Relaxed) {
+        panic!("a request asked for it");
+    }
     match wanted(query) {
         Ok(bytes) => made(200, bytes, fill),
         Err(why) => made(400, why.len(), |room| room.copy_from_slice(why.as_bytes())),
