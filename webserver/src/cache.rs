@@ -5,6 +5,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use crate::path::is_plain;
 use crate::response::FileFields;
 
 /// A file as it was answered.
@@ -38,6 +39,7 @@ impl<B> Default for Cache<B> {
 }
 
 impl<B> Cache<B> {
+    /// The file under a path as it came.
     pub fn get(&self, path: &[u8]) -> Option<&Rc<File<B>>> {
         match &self.places[place(path)] {
             Some(kept) if kept.path == path => Some(&kept.file),
@@ -45,8 +47,10 @@ impl<B> Cache<B> {
         }
     }
 
+    /// Keeps a file under the normal form of its path, if that can be found in requests as it
+    /// stands: another path of the same bytes would mean another file, or none.
     pub fn insert(&mut self, path: &[u8], file: Rc<File<B>>) {
-        if path.len() <= PATH_MAX {
+        if path.len() <= PATH_MAX && is_plain(path) {
             self.places[place(path)] = Some(Kept {
                 path: path.to_vec(),
                 file,
@@ -56,10 +60,13 @@ impl<B> Cache<B> {
 }
 
 fn place(path: &[u8]) -> usize {
-    let hash = path.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash >> 58) as usize
+    let (words, rest) = path.as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let mix = |hash: u64, word: &[u8; 8]| {
+        (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    (mix(words.iter().fold(0, mix), &last) >> 58) as usize
 }
 
 #[cfg(test)]
@@ -85,7 +92,9 @@ mod tests {
         assert_eq!(cache.places.len(), PLACES);
         let held = (0..1000).filter(|n| cache.get(std::format!("/{n}").as_bytes()).is_some());
         assert!(held.count() <= PLACES);
-        cache.insert(&[b'a'; PATH_MAX + 1], file(1));
-        assert!(cache.get(&[b'a'; PATH_MAX + 1]).is_none());
+        for path in [&[b'a'; PATH_MAX + 1][..], b"/%2e%2e", b"/a b", b"/.."] {
+            cache.insert(path, file(1));
+            assert!(cache.get(path).is_none());
+        }
     }
 }

@@ -206,11 +206,13 @@ struct Fields<'h> {
 impl<'h> Fields<'h> {
     /// Takes one field in. The length picks the candidate, so that most names cost one branch.
     fn take(&mut self, name: &[u8], value: &'h [u8]) -> Result<(), Refusal> {
-        // Bit 5 is what tells a letter's cases apart: most other names end here.
-        let is =
-            |known: &[u8]| (name[0] ^ known[0]) & !0x20 == 0 && name.eq_ignore_ascii_case(known);
+        // Bit 5 is what tells a letter's cases apart: most other names end here. Nearly every
+        // client writes the names as the standard does.
+        let is = |known: &[u8]| {
+            (name[0] ^ known[0]) & !0x20 == 0 && (name == known || name.eq_ignore_ascii_case(known))
+        };
         match name.len() {
-            4 if is(b"host") => {
+            4 if is(b"Host") => {
                 if core::mem::replace(&mut self.host, true) {
                     return Err(Refusal::bad("there are two Host fields"));
                 }
@@ -218,8 +220,8 @@ impl<'h> Fields<'h> {
                     return Err(Refusal::bad("the Host field is malformed"));
                 }
             }
-            6 if is(b"expect") => self.expect = Some(value),
-            10 if is(b"connection") => {
+            6 if is(b"Expect") => self.expect = Some(value),
+            10 if is(b"Connection") => {
                 // Nearly every client says one of these two, and nothing else.
                 match value {
                     b"Keep-Alive" | b"keep-alive" => self.keep_alive = true,
@@ -231,19 +233,19 @@ impl<'h> Fields<'h> {
                     }
                 }
             }
-            13 if is(b"if-none-match") => {
+            13 if is(b"If-None-Match") => {
                 // Two lists would have to be joined; the whole file is always a right answer.
                 let second = self.if_none_match.is_some();
                 self.if_none_match = Some(if second { b"" } else { value });
             }
-            14 if is(b"content-length") => {
+            14 if is(b"Content-Length") => {
                 let length = body_length(value)?;
                 if self.length.replace(length).is_some_and(|l| l != length) {
                     return Err(Refusal::bad("two Content-Length fields differ"));
                 }
             }
-            17 if is(b"if-modified-since") => self.if_modified_since = Some(value),
-            17 if is(b"transfer-encoding") && self.transfer.replace(value).is_some() => {
+            17 if is(b"If-Modified-Since") => self.if_modified_since = Some(value),
+            17 if is(b"Transfer-Encoding") && self.transfer.replace(value).is_some() => {
                 return Err(Refusal::bad("there are two Transfer-Encoding fields"));
             }
             _ => {}

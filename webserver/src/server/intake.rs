@@ -178,6 +178,13 @@ impl<P: Platform> Server<P> {
         later: bool,
         platform: &mut P,
     ) -> Kind<P::Buffer> {
+        if let Some(file) = self.cache.get(request.path) {
+            return if is_unchanged(request, file.tag, file.modified) {
+                Kind::NotModified(file.clone())
+            } else {
+                Kind::File(file.clone())
+            };
+        }
         let mut room;
         let name = if path::is_plain(request.path) {
             request.path
@@ -201,18 +208,12 @@ impl<P: Platform> Server<P> {
                     Err(refusal) => Kind::Refused(refusal),
                 }
             }
-            Route::File => match self.cache.get(name) {
-                Some(file) if is_unchanged(request, file.tag, file.modified) => {
-                    Kind::NotModified(file.clone())
-                }
-                Some(file) => Kind::File(file.clone()),
-                None => match self.text(name, later, platform) {
-                    Ok(path) => Kind::Lookup {
-                        path,
-                        condition: Condition::keep(request),
-                    },
-                    Err(refusal) => Kind::Refused(refusal),
+            Route::File => match self.text(name, later, platform) {
+                Ok(path) => Kind::Lookup {
+                    path,
+                    condition: Condition::keep(request),
                 },
+                Err(refusal) => Kind::Refused(refusal),
             },
         }
     }
