@@ -14,7 +14,7 @@ pub use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Incoming, Record};
 const NAME: &str = "cbuf";
 
 /// Methods of interface `cbuf`, in the order of its file.
-mod method {
+pub mod method {
     pub const COLLECT: u64 = 0;
     pub const MAP: u64 = 1;
     pub const RELINQUISH: u64 = 2;

@@ -10,13 +10,27 @@ use crate::Reply;
 /// SSE control word with all exceptions masked, as compiled code expects it.
 pub(crate) const MXCSR: u32 = 0x1f80;
 
+/// Why an invocation gave no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failure {
+    pub error: Error,
+    /// Whether the callee can have seen the arguments: false when the kernel refused.
+    pub ran: bool,
+}
+
+/// Invokes a component through an Entry, as [`attempt`] does.
+#[inline]
+pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
+    attempt(entry, method, args).map_err(|failure| failure.error)
+}
+
 /// Invokes a component through an Entry: the thread goes on in the callee and comes back with
 /// its answer. Clears every register that is not an argument, so that nothing leaks to the
 /// callee, and sets right again what the callee could have left wrong (vector control, direction
 /// flag). [`Error::Dead`] when the callee dies meanwhile.
 #[inline]
-pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
-    let status: u64;
+pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Failure> {
+    let (status, refused): (u64, u64);
     let (r0, r1, r2, r3): (u64, u64, u64, u64);
     // SAFETY: the system call touches no memory of ours; `rbx` and `rbp`, which cannot be named
     // as operands, are saved on the stack (which the kernel keeps for us), all other registers
@@ -62,7 +76,7 @@ pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
             inlateout("rsi") args[1] => r1,
             inlateout("rdx") args[2] => r2,
             inlateout("r8") args[3] => r3,
-            inlateout("r10") u64::from(entry.0) => _,
+            inlateout("r10") u64::from(entry.0) => refused,
             lateout("r12") _,
             lateout("r13") _,
             lateout("r14") _,
@@ -70,7 +84,13 @@ pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
             clobber_abi("sysv64"),
         );
     }
-    Error::check(status).map(|()| [r0, r1, r2, r3])
+    match Error::check(status) {
+        Ok(()) => Ok([r0, r1, r2, r3]),
+        Err(error) => Err(Failure {
+            error,
+            ran: refused == 0,
+        }),
+    }
 }
 
 /// The one operation on a kernel object that loses the vector registers: [`crate::cap`]'s switch

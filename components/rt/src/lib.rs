@@ -31,7 +31,7 @@ pub mod time;
 
 pub use component::{Call, Reply, panicked};
 pub use info::{Import, arguments, grant, import, info};
-pub use invoke::{invoke, syscall};
+pub use invoke::{Failure, attempt, invoke, syscall};
 pub use thread::thread_id;
 
 pub use abi;

@@ -9,7 +9,7 @@ use abi::{CPtr, Error, ThreadId};
 const NAME: &str = "sched";
 
 /// Methods of interface `sched`, in the order of its file.
-mod method {
+pub mod method {
     pub const YIELD_NOW: u64 = 0;
     pub const BLOCK: u64 = 1;
     pub const BLOCK_ON: u64 = 2;

@@ -24,7 +24,9 @@ const TAKEN_INTERFACES: &[&str] = &["abi", "core", "interfaces", "libcbuf", "rt"
 /// Functions that every generated client has.
 const TAKEN_FUNCTIONS: &[&str] = &["bind", "peer"];
 /// Variables of the generated code.
-const TAKEN_ITEMS: &[&str] = &["call", "caller", "client", "record", "reply", "server"];
+const TAKEN_ITEMS: &[&str] = &[
+    "call", "caller", "client", "failure", "record", "reply", "sender", "server",
+];
 /// Types that generated code names.
 const TAKEN_STRUCTS: &[&str] = &[
     "Batch",

@@ -2,7 +2,7 @@
 
 use crate::ast::{Function, Interface, Type};
 use crate::rust::{
-    cbufs, from_words, function_docs, ident, method, received_type, sent_type, to_words, tuple,
+    from_words, function_docs, ident, method, received_type, sent_type, to_words, tuple,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -54,15 +54,42 @@ fn stub(function: &Function) -> TokenStream {
         };
         quote!(#name: #ty)
     });
-    let sends =
-        cbufs(&function.arguments).map(|name| quote!(let #name = wire::send(#name, self.peer);));
+    let sends = function.arguments.iter().filter_map(|item| {
+        let name = ident(&item.name);
+        match &item.ty {
+            Type::Cbuf => Some(quote!(let #name = wire::send(#name, self.peer);)),
+            Type::Batch(_) => Some(quote!(let #name = #name.into_wire();)),
+            _ => None,
+        }
+    });
+    let undo: Vec<_> = function
+        .arguments
+        .iter()
+        .filter_map(|item| {
+            let name = ident(&item.name);
+            match &item.ty {
+                Type::Cbuf => Some(quote!(wire::take_back(#name);)),
+                Type::Batch(element) => {
+                    let element = ident(element);
+                    Some(quote!(wire::take_batch_back::<#element>(#name);))
+                }
+                _ => None,
+            }
+        })
+        .collect();
     let words = to_words(function.arguments.iter().map(|item| {
         let name = ident(&item.name);
         (&item.ty, quote!(#name))
     }));
     let types = function.results.iter().map(|item| received_type(&item.ty));
     let types = tuple(types.collect());
-    let invoke = quote!(rt::invoke(self.entry, #method, #words)?);
+    let invoke = match &undo[..] {
+        [] => quote!(rt::invoke(self.entry, #method, #words)?),
+        undo => quote! {
+            rt::attempt(self.entry, #method, #words)
+                .map_err(|failure| wire::failed(failure, || { #(#undo)* }))?
+        },
+    };
     let received = from_words(&function.results, &quote!(reply), &quote!(self.peer));
     let body = match &received[..] {
         [] => quote!(#invoke; Ok(())),

@@ -31,14 +31,14 @@ pub fn record(structure: &Struct) -> Vec<TokenStream> {
         } else {
             fields.push(quote!(#about pub #name: Option<Cbuf<'static>>));
             writes.push(quote!(wire::put_cbuf(record, #offset, self.#name, to);));
-            receives.push(quote!(let #name = wire::get_cbuf(client, from, record, #offset);));
+            receives.push(quote!(let #name = wire::get_cbuf(client, sender, record, #offset);));
             places.push(offset);
             values.push(quote!(#name: #name?));
         }
     }
-    let (client, from, to) = match receives.is_empty() {
-        true => (quote!(_client), quote!(_from), quote!(_to)),
-        false => (quote!(client), quote!(from), quote!(to)),
+    let (client, sender, to) = match receives.is_empty() {
+        true => (quote!(_client), quote!(_sender), quote!(_to)),
+        false => (quote!(client), quote!(sender), quote!(to)),
     };
 
     vec![
@@ -56,7 +56,7 @@ pub fn record(structure: &Struct) -> Vec<TokenStream> {
                     #(#writes)*
                 }
 
-                fn decode(#client: &'static libcbuf::Client, #from: ComponentId, record: &[u8]) -> Result<Self, Error> {
+                fn decode(#client: &'static libcbuf::Client, #sender: ComponentId, record: &[u8]) -> Result<Self, Error> {
                     #(#receives)*
                     Ok(Self { #(#values),* })
                 }

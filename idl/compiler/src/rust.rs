@@ -154,8 +154,8 @@ pub fn from_words(items: &[Item], words: &TokenStream, from: &TokenStream) -> Ve
         .collect()
 }
 
-/// The four words: each item's, then zeroes. `value` is the item's variable (a `cbuf`: the pair
-/// of words).
+/// The four words: each item's, then zeroes. `value` is a scalar, a `cbuf`'s pair of words, or a
+/// batch's word.
 pub fn to_words<'t>(items: impl Iterator<Item = (&'t Type, TokenStream)>) -> TokenStream {
     let mut all = Vec::new();
     let mut used = 0;
@@ -164,7 +164,7 @@ pub fn to_words<'t>(items: impl Iterator<Item = (&'t Type, TokenStream)>) -> Tok
         all.push(match ty {
             Type::Scalar(ty) => scalar_to_word(*ty, &value),
             Type::Cbuf => quote!(#value[0], #value[1]),
-            Type::Batch(_) | Type::Named(_) => quote!(#value.into_wire()),
+            Type::Batch(_) | Type::Named(_) => value,
         });
     }
     if used == 0 {

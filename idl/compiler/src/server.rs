@@ -1,6 +1,6 @@
 //! The server side: a trait to implement, and the skeleton that dispatches to it.
 
-use crate::ast::{Function, Interface};
+use crate::ast::{Function, Interface, Type};
 use crate::rust::{
     cbufs, from_words, function_docs, ident, method, received_type, sent_type, to_words, tuple,
 };
@@ -66,7 +66,10 @@ fn arm(function: &Function) -> TokenStream {
         cbufs(&function.results).map(|name| quote!(let #name = wire::send(&#name, call.caller);));
     let words = to_words(function.results.iter().map(|item| {
         let name = ident(&item.name);
-        (&item.ty, quote!(#name))
+        match item.ty {
+            Type::Batch(_) => (&item.ty, quote!(#name.into_wire())),
+            _ => (&item.ty, quote!(#name)),
+        }
     }));
     quote! {
         #method => {

@@ -22,8 +22,8 @@ mod wire;
 use abi::{ComponentId, Error};
 use batches::{Done, Job};
 use libcbuf::{Batch, Buffer, Cbuf, Incoming};
-pub use machine::{Call, Reply, cbuf, import, invoke};
-use machine::{PROVIDER, USER, all_settled, machine, raw};
+pub use machine::{Call, Failure, Reply, attempt, cbuf, import, invoke};
+use machine::{PROVIDER, USER, all_settled, machine, raw, refuse};
 
 struct Provider;
 
@@ -240,6 +240,53 @@ fn batches_carry_records_and_their_buffers() {
     jobs.push(job(Some(filled("abc")), Some(filled("d"))))
         .unwrap();
     assert_eq!(client.run(jobs, 0).err(), Some(Error::TimedOut));
+    all_settled();
+}
+
+#[test]
+fn what_the_kernel_refuses_is_taken_back() {
+    machine();
+    let (one, two) = (filled("one"), filled("second"));
+    let mut jobs = Batch::new(cbuf::client(), PROVIDER).unwrap();
+    jobs.push(job(Some(filled("abc")), Some(filled("d"))))
+        .unwrap();
+    jobs.push(job(None, None)).unwrap();
+    refuse(Some(Error::TooDeep));
+    let swapped = cbufs::Client::bind().unwrap().swap(&one, &two);
+    assert_eq!(swapped.err(), Some(Error::TooDeep));
+    let done = batches::Client::bind().unwrap().run(jobs, 1);
+    assert_eq!(done.err(), Some(Error::TooDeep));
+    let done = batches::Client::bind().unwrap().run(Batch::none(), 1);
+    assert_eq!(done.err(), Some(Error::TooDeep));
+    drop((one, two));
+    all_settled();
+    refuse(None);
+}
+
+#[test]
+fn a_buffer_of_the_providers_is_not_the_users_to_name() {
+    machine();
+    let client = cbufs::Client::bind().unwrap();
+    let mine = filled("mine");
+    // The provider shares one of its own, by a batch of answers that is kept.
+    let mut jobs = Batch::new(cbuf::client(), client.peer()).unwrap();
+    jobs.push(job(None, None)).unwrap();
+    let [word, ..] = raw(
+        batches::INTERFACE,
+        batches::method::RUN,
+        [jobs.into_wire(), 1, 0, 0],
+    )
+    .unwrap();
+    let theirs = word & 0xffff_ffff;
+    let [good0, good1] = wire::send(&mine, PROVIDER);
+    let args = [theirs | 1 << 32, 0, good0, good1];
+    let swapped = raw(cbufs::INTERFACE, cbufs::method::SWAP, args);
+    assert_eq!(swapped, Err(Error::BadBuffer));
+    // Received from the provider, and sent back, it is.
+    let kept = wire::receive(theirs | 1 << 32, 0, PROVIDER).unwrap();
+    let (back, _) = client.swap(&mine, &kept).unwrap();
+    assert_eq!(back.id(), kept.id());
+    drop((mine, kept, back));
     all_settled();
 }
 

@@ -3,12 +3,36 @@
 
 use abi::{ComponentId, Error};
 use libcbuf::batch::{put_cbuf as put_reference, take_cbuf};
-use libcbuf::{Cbuf, CbufRef, Client, Incoming, Record};
+use libcbuf::{Batch, Cbuf, CbufRef, Client, Incoming, Record};
 
 /// Counts one send of `cbuf` to `to`; the two words that pass it.
 #[inline]
 pub fn send(cbuf: &Cbuf<'_>, to: ComponentId) -> [u64; 2] {
     cbuf.send(to).to_words()
+}
+
+/// What a stub answers for an invocation that failed. `undo` takes its sends back, where the
+/// kernel says that the callee never saw them.
+#[cold]
+pub fn failed(failure: rt::Failure, undo: impl FnOnce()) -> Error {
+    if !failure.ran {
+        undo();
+    }
+    failure.error
+}
+
+/// Takes back what [`send`] counted and nobody will receive.
+pub fn take_back(words: [u64; 2]) {
+    // What is gone needs no taking back.
+    drop(Cbuf::take_back(
+        rt::cbuf::client(),
+        CbufRef::from_words(words),
+    ));
+}
+
+/// Takes back a batch that was packed and nobody will receive.
+pub fn take_batch_back<T: Record<'static>>(word: u64) {
+    Batch::<T>::take_back(rt::cbuf::client(), word);
 }
 
 /// Takes a buffer that `from` passed in two words. `BadBuffer`: unknown, not sent to this

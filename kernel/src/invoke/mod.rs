@@ -132,21 +132,22 @@ pub extern "C" fn general(regs: &mut Regs) {
     let target = regs.r10 as u32;
     if target == CPtr::RETURN.0 {
         let results = [regs.rdi, regs.rsi, regs.rdx, regs.r8];
-        return leave(cpu, regs, Some((regs.rax, results)));
+        return leave(cpu, regs, Some((regs.rax, results)), false);
     }
     if regs.r10 == REFUSED {
         regs.set_results(regs.r9, [0; 4]);
-        return leave(cpu, regs, None);
+        return leave(cpu, regs, None, true);
     }
     if regs.rip >= USER_END {
         // Nowhere to continue: nothing is done, so that no thread is put aside like this.
-        return leave(cpu, regs, None);
+        return leave(cpu, regs, None, false);
     }
     cpu.system_calls += 1;
     let outcome = invoke(cpu, regs);
     if cpu.thread.is_null() {
         cpu.continue_event_thread(NOBODY);
     }
+    let refused = outcome.is_err();
     match outcome {
         Ok(Outcome::Done(results)) => regs.set_results(0, results),
         Err(error) => regs.set_results(error as u64, [0; 4]),
@@ -155,12 +156,13 @@ pub extern "C" fn general(regs: &mut Regs) {
             cpu.switch_to(regs, thread)
         }
     }
-    leave(cpu, regs, None)
+    leave(cpu, regs, None, refused)
 }
 
 /// Puts `regs` in a state from which user code continues: in the invoker when `returned` says so
-/// or when the current component is dead, else where the call was made.
-fn leave(cpu: &mut Cpu, regs: &mut Regs, returned: Option<(u64, [u64; 4])>) {
+/// or when the current component is dead, else where the call was made, which is told when it is
+/// the kernel that `refused` it.
+fn leave(cpu: &mut Cpu, regs: &mut Regs, returned: Option<(u64, [u64; 4])>, refused: bool) {
     let dead = (Error::Dead as u64, [0; 4]);
     let back = returned.or((!cpu.component().alive()).then_some(dead));
     if let Some((status, results)) = back {
@@ -171,7 +173,7 @@ fn leave(cpu: &mut Cpu, regs: &mut Regs, returned: Option<(u64, [u64; 4])>) {
         }
     }
     regs.rflags = cpu.component().flags;
-    (regs.rcx, regs.r9, regs.r10, regs.r11) = (0, 0, 0, 0);
+    (regs.rcx, regs.r9, regs.r10, regs.r11) = (0, 0, u64::from(refused), 0);
     if regs.rip >= USER_END {
         // The call was the last instruction of user memory: there is none to continue at, and
         // `sysret` must not find that out in kernel mode.

@@ -51,6 +51,7 @@ unsafe impl Sync for Seen {}
 thread_local! {
     static MACHINE: OnceCell<&'static Machine> = const { OnceCell::new() };
     static CURRENT: Cell<usize> = const { Cell::new(0) };
+    static REFUSES: Cell<Option<Error>> = const { Cell::new(None) };
 }
 
 /// This thread's machine.
@@ -146,8 +147,26 @@ pub fn import(name: &str) -> Option<Import> {
     })
 }
 
+pub struct Failure {
+    pub error: Error,
+    pub ran: bool,
+}
+
 pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
-    raw(entry.0 as u16, method, args)
+    attempt(entry, method, args).map_err(|failure| failure.error)
+}
+
+/// As the kernel has it: what it refuses itself never ran.
+pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Failure> {
+    match REFUSES.get() {
+        Some(error) => Err(Failure { error, ran: false }),
+        None => raw(entry.0 as u16, method, args).map_err(|error| Failure { error, ran: true }),
+    }
+}
+
+/// From here on the kernel refuses this thread's invocations.
+pub fn refuse(error: Option<Error>) {
+    REFUSES.set(error);
 }
 
 /// An invocation whose words are whatever they are.

@@ -49,11 +49,11 @@ impl Record<'static> for Job {
 
     fn decode(
         client: &'static libcbuf::Client,
-        from: ComponentId,
+        sender: ComponentId,
         record: &[u8],
     ) -> Result<Self, Error> {
-        let data = wire::get_cbuf(client, from, record, 12);
-        let extra = wire::get_cbuf(client, from, record, 40);
+        let data = wire::get_cbuf(client, sender, record, 12);
+        let extra = wire::get_cbuf(client, sender, record, 40);
         Ok(Self {
             token: wire::get_u64(record, 0)?,
             small: wire::get_u8(record, 8)?,
@@ -89,7 +89,7 @@ impl Record<'static> for Done {
 
     fn decode(
         _client: &'static libcbuf::Client,
-        _from: ComponentId,
+        _sender: ComponentId,
         record: &[u8],
     ) -> Result<Self, Error> {
         Ok(Self {
@@ -130,11 +130,14 @@ impl Client {
         jobs: Batch<'static, Job>,
         deadline: u64,
     ) -> Result<(Incoming<'static, Done>, u32), Error> {
-        let reply = rt::invoke(
-            self.entry,
-            method::RUN,
-            [jobs.into_wire(), deadline, 0, 0],
-        )?;
+        let jobs = jobs.into_wire();
+        let reply = rt::attempt(self.entry, method::RUN, [jobs, deadline, 0, 0])
+            .map_err(|failure| wire::failed(
+                failure,
+                || {
+                    wire::take_batch_back::<Job>(jobs);
+                },
+            ))?;
         let done = wire::incoming(reply[0], self.peer);
         Ok((done?, wire::u32(reply[1])?))
     }

@@ -49,11 +49,18 @@ impl Client {
     ) -> Result<(Cbuf<'static>, Cbuf<'static>), Error> {
         let first = wire::send(first, self.peer);
         let second = wire::send(second, self.peer);
-        let reply = rt::invoke(
-            self.entry,
-            method::SWAP,
-            [first[0], first[1], second[0], second[1]],
-        )?;
+        let reply = rt::attempt(
+                self.entry,
+                method::SWAP,
+                [first[0], first[1], second[0], second[1]],
+            )
+            .map_err(|failure| wire::failed(
+                failure,
+                || {
+                    wire::take_back(first);
+                    wire::take_back(second);
+                },
+            ))?;
         let second = wire::receive(reply[0], reply[1], self.peer);
         let first = wire::receive(reply[2], reply[3], self.peer);
         Ok((second?, first?))
@@ -67,11 +74,17 @@ impl Client {
         flag: bool,
     ) -> Result<(u64, Cbuf<'static>), Error> {
         let data = wire::send(data, self.peer);
-        let reply = rt::invoke(
-            self.entry,
-            method::MIXED,
-            [u64::from(offset), data[0], data[1], u64::from(flag)],
-        )?;
+        let reply = rt::attempt(
+                self.entry,
+                method::MIXED,
+                [u64::from(offset), data[0], data[1], u64::from(flag)],
+            )
+            .map_err(|failure| wire::failed(
+                failure,
+                || {
+                    wire::take_back(data);
+                },
+            ))?;
         let data = wire::receive(reply[1], reply[2], self.peer);
         Ok((reply[0], data?))
     }
