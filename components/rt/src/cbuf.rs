@@ -88,11 +88,16 @@ pub(crate) fn attach() {
 /// The component's CBUF client. Panics in a component whose description gives it no pool.
 #[inline]
 pub fn client() -> &'static Client {
+    attached().expect("this component has no pool of CBUFs")
+}
+
+/// The component's CBUF client, where its description gives it a pool: for what others ask.
+#[inline]
+pub fn attached() -> Option<&'static Client> {
     // Acquire: pairs with `attach`.
     let attached = SLOT.attached.load(Ordering::Acquire);
-    assert!(attached, "this component has no pool of CBUFs");
     // SAFETY: written before `attached` was set, never again.
-    unsafe { (*SLOT.client.get()).assume_init_ref() }
+    attached.then(|| unsafe { (*SLOT.client.get()).assume_init_ref() })
 }
 
 /// Physical address of a buffer that this component has mapped. Only with the right `dma`.

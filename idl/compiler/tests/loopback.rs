@@ -23,7 +23,7 @@ use abi::{ComponentId, Error};
 use batches::{Done, Job};
 use libcbuf::{Batch, Buffer, Cbuf, Incoming};
 pub use machine::{Call, Failure, Reply, attempt, cbuf, import, invoke};
-use machine::{PROVIDER, USER, all_settled, machine, raw, refuse};
+use machine::{PROVIDER, USER, all_settled, machine, raw, refuse, without_pools};
 
 struct Provider;
 
@@ -261,6 +261,21 @@ fn what_the_kernel_refuses_is_taken_back() {
     drop((one, two));
     all_settled();
     refuse(None);
+}
+
+#[test]
+fn a_provider_without_a_pool_refuses_buffers() {
+    machine();
+    without_pools();
+    let swapped = raw(
+        cbufs::INTERFACE,
+        cbufs::method::SWAP,
+        [1 | 1 << 32, 0, 0, 0],
+    );
+    assert_eq!(swapped, Err(Error::BadBuffer));
+    let run = |word| raw(batches::INTERFACE, batches::method::RUN, [word, 0, 0, 0]);
+    assert_eq!(run(1 | 1 << 32), Err(Error::BadBuffer));
+    assert_eq!(run(0), Err(Error::TimedOut));
 }
 
 #[test]

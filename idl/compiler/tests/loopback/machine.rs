@@ -51,6 +51,7 @@ unsafe impl Sync for Seen {}
 thread_local! {
     static MACHINE: OnceCell<&'static Machine> = const { OnceCell::new() };
     static CURRENT: Cell<usize> = const { Cell::new(0) };
+    static POOLS: Cell<bool> = const { Cell::new(true) };
     static REFUSES: Cell<Option<Error>> = const { Cell::new(None) };
 }
 
@@ -130,6 +131,10 @@ pub mod cbuf {
         let side = &super::machine().sides[super::CURRENT.get()];
         side.client.get().unwrap()
     }
+
+    pub fn attached() -> Option<&'static libcbuf::Client> {
+        super::POOLS.get().then(client)
+    }
 }
 
 /// Every interface of the test is there; the entry's number is the interface's.
@@ -162,6 +167,11 @@ pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Fai
         Some(error) => Err(Failure { error, ran: false }),
         None => raw(entry.0 as u16, method, args).map_err(|error| Failure { error, ran: true }),
     }
+}
+
+/// From here on no component of this thread's has a pool.
+pub fn without_pools() {
+    POOLS.set(false);
 }
 
 /// From here on the kernel refuses this thread's invocations.
