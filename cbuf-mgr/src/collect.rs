@@ -60,6 +60,11 @@ impl<M: Machine> Manager<M> {
                 pool.waiting |= 1 << (thread.0 as u32 % 64);
                 Ok(Step::Block)
             }
+            0 => {
+                // Whoever may not wait lacks the memory no less: the policy is to see it.
+                pool.timing.blocked_ticks += 1;
+                Ok(Step::Ready(0))
+            }
             count => Ok(Step::Ready(count)),
         }
     }
@@ -178,7 +183,7 @@ impl<M: Machine> Manager<M> {
             if self.is_free(id) {
                 continue;
             }
-            match self.judge(id) {
+            match self.judge_again(id) {
                 Verdict::Live => {}
                 Verdict::Garbage => found.push(id),
                 // Somebody took it after all: then it is live.

@@ -21,6 +21,7 @@ impl<M: Machine> Manager<M> {
             .try_reserve(pool.owned.len())
             .map_err(|_| Error::NoMemory)?;
         pool.alive = false;
+        self.fallen |= crate::pool::bit(component);
         self.wakes |= pool.waiting;
         pool.waiting = 0;
         for (index, buffer) in self.buffers.iter_mut().enumerate() {

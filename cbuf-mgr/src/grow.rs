@@ -7,7 +7,7 @@ use crate::manager::Manager;
 use crate::pool::{Buffer, Holder, bit, pages_of};
 use abi::{ComponentId, Error};
 use alloc::vec::Vec;
-use libcbuf::meta::{CbufId, State};
+use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::primitive::Ordering::SeqCst;
 
 impl<M: Machine> Manager<M> {
@@ -80,6 +80,7 @@ impl<M: Machine> Manager<M> {
             holders,
             settled: Counts::default(),
             dead: 0,
+            stalled: None,
             place,
         });
         Ok(())
@@ -205,7 +206,7 @@ impl<M: Machine> Manager<M> {
         let mut receivers = 0;
         if buffer.held_by(from) {
             let record = self.pool(from)?.control.record(id);
-            receivers |= record.map_or(0, |r| r.receivers.load(SeqCst));
+            receivers |= record.map_or(0, Record::sent_to);
         }
         if buffer.dead & bit(from) != 0 {
             receivers |= buffer.settled.receivers;

@@ -25,6 +25,7 @@ pub mod manager;
 pub mod map;
 pub mod pool;
 pub mod shrink;
+pub mod stalled;
 
 pub use abi::{ComponentId, Error, ThreadId};
 pub use collect::Step;

@@ -38,7 +38,7 @@ impl Counts {
         self.sent = self.sent.wrapping_add(record.sent.load(Ordering::SeqCst));
         let received = record.received.load(Ordering::SeqCst);
         self.received = self.received.wrapping_add(received);
-        self.receivers |= record.receivers.load(Ordering::SeqCst);
+        self.receivers |= record.sent_to();
     }
 
     /// Adds what `record` said when its component ceased to be a holder. What it sent stays sent,
@@ -93,6 +93,27 @@ pub fn judge<'r>(
         before = Some(counts);
     }
     Verdict::Live
+}
+
+/// The counts of a buffer that nobody references, whatever they say; `None` where somebody does,
+/// or where they keep changing.
+pub fn at_rest<'r>(
+    records: impl Iterator<Item = &'r Record> + Clone,
+    settled: Counts,
+) -> Option<Counts> {
+    let mut before = None;
+    for _ in 0..PASSES {
+        let mut counts = settled;
+        records.clone().for_each(|r| counts.add(r));
+        if records.clone().any(|r| r.load().references() != 0) {
+            return None;
+        }
+        if before == Some(counts) {
+            return before;
+        }
+        before = Some(counts);
+    }
+    None
 }
 
 #[cfg(test)]

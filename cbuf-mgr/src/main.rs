@@ -33,6 +33,8 @@ static MANAGER: Mutex<Option<Manager<System>>> = Mutex::new(None);
 /// A thread that waits for memory looks again after this long: what it waits for may have come
 /// without a call of ours, into the ring while another thread of its component emptied it.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// What was on its way to or from a component that died arrives in this time, or never.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Flag in a `client:` grant's base: the client may ask for physical addresses.
 const DMA: u64 = 1 << 16;
@@ -83,6 +85,7 @@ fn set_up() -> Result<Manager<System>, Error> {
         system.set_client(ComponentId(grant.base as u16), grant.cap)?;
     }
     let mut manager = Manager::new(system, frames)?;
+    manager.set_grace(rt::time::ticks(GRACE));
     for (name, grant) in named("client:") {
         let peers = named("peers:").find(|(other, _)| *other == name);
         manager.add_client(Terms {

@@ -28,6 +28,10 @@ pub struct Manager<M: Machine> {
     pub(crate) pooled: u64,
     /// Lists of garbage are made here; empty between calls.
     pub(crate) scratch: Vec<CbufId>,
+    /// Components that ever died, as a bit set.
+    pub(crate) fallen: u64,
+    /// Ticks after which a send that a death concerns counts as lost.
+    pub(crate) grace: u64,
     /// Threads to wake, as a bit set; taken by [`Manager::take_wakes`].
     pub(crate) wakes: u64,
 }
@@ -50,16 +54,20 @@ impl<M: Machine> Manager<M> {
             reserved: 0,
             pooled: 0,
             scratch: Vec::new(),
+            fallen: 0,
+            grace: u64::MAX,
             wakes: 0,
         })
     }
 
     /// Makes a pool. Before any call of the client. [`Error::NoMemory`]: the pools at start
-    /// exceed the machine's memory.
+    /// exceed the machine's memory; [`Error::BadArgument`]: no such component, or `init`, whose
+    /// bit in sets of components means something else ([`libcbuf::meta::Record::LINK`]).
     pub fn add_client(&mut self, terms: Terms) -> Result<(), Error> {
         let place = self
             .pools
             .get_mut(terms.component.0 as usize)
+            .filter(|_| terms.component != ComponentId::INIT)
             .ok_or(Error::BadArgument)?;
         if place.is_some() {
             return Err(Error::Busy);

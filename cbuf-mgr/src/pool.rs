@@ -28,6 +28,9 @@ pub struct Buffer<F, T> {
     /// Holders that died since the buffer was last free: what they sent is still received, even
     /// when they live again.
     pub dead: u64,
+    /// Since when nobody references it although something seems to be on its way, and the
+    /// counts then.
+    pub stalled: Option<(u64, Counts)>,
     /// Its place in its owner's list (or the orphans').
     pub place: usize,
 }

@@ -100,7 +100,8 @@ impl<M: Machine> Manager<M> {
         let mut ended = 0;
         for place in (0..self.orphans.len()).rev() {
             let id: CbufId = self.orphans[place];
-            ended += usize::from(self.judge(id) != Verdict::Live && self.destroy(id).is_ok());
+            let over = self.judge_again(id) != Verdict::Live;
+            ended += usize::from(over && self.destroy(id).is_ok());
         }
         ended
     }

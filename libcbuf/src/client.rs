@@ -316,8 +316,7 @@ impl Client {
         // Each round takes a record out of the list, so the loop ends with the list.
         loop {
             let (id, record) = self.list(order).pop(&self.trie)?;
-            // No link any more, and sent to nobody yet.
-            record.set_link(0);
+            record.clear_link();
             let mut state = record.load();
             const CHECKED: u64 = State::REFERENCES | State::INCONSISTENT | State::FREE;
             while state.0 & CHECKED == State::FREE && state.page_number() != 0 {

@@ -102,7 +102,8 @@ pub struct Record {
     /// bit set by component id. Kept while they have the buffer mapped, whatever its contents.
     pub senders: AtomicU64,
     /// Components that this one has sent the buffer to since it was last allocated, as a bit
-    /// set; while the record is in a freelist, the id of the next ([`Record::END`]: none).
+    /// set; with [`Record::LINK`], the freelist's link in the upper half instead. The two are
+    /// told apart by the word itself, for it changes from one to the other at any time.
     pub receivers: AtomicU64,
 }
 
@@ -112,6 +113,9 @@ const _: () = assert!(size_of::<Record>() == 32);
 impl Record {
     /// Link of the last record in a freelist.
     pub const END: u32 = u32::MAX;
+
+    /// Says that `receivers` is a link. It is the bit of `init`, which has no buffers.
+    pub const LINK: u64 = Self::bit(ComponentId::INIT);
 
     /// `component` in a set of components.
     #[inline]
@@ -145,7 +149,7 @@ impl Record {
     /// send sees the reference.
     #[inline]
     pub fn count_send(&self, to: ComponentId) {
-        let bit = Self::bit(to);
+        let bit = Self::bit(to) & !Self::LINK;
         // Before the receiver can ask the manager for the buffer (it learns the id later, through
         // an invocation), so the manager finds the bit. Relaxed load: only this component sets it, and the manager
         // clears it only while nobody here holds a reference.
@@ -167,12 +171,28 @@ impl Record {
     #[inline]
     pub fn set_link(&self, next: u32) {
         // Relaxed: published by the exchange of the list's head.
-        self.receivers.store(next as u64, Ordering::Relaxed);
+        let link = (next as u64) << 32 | Self::LINK;
+        self.receivers.store(link, Ordering::Relaxed);
     }
     #[inline]
     pub fn link(&self) -> u32 {
         // Relaxed: a link that is stale is thrown away, for then the head has changed.
-        self.receivers.load(Ordering::Relaxed) as u32
+        (self.receivers.load(Ordering::Relaxed) >> 32) as u32
+    }
+
+    /// Makes a record that was taken out of a freelist one that was sent to nobody.
+    #[inline]
+    pub fn clear_link(&self) {
+        // Relaxed: this component's own; others see it no later than what it sends.
+        self.receivers.store(0, Ordering::Relaxed);
+    }
+
+    /// Whom this component has sent the buffer to.
+    pub fn sent_to(&self) -> u64 {
+        match self.receivers.load(Ordering::SeqCst) {
+            link if link & Self::LINK != 0 => 0,
+            set => set,
+        }
     }
 
     /// Counts one receipt. Only after the reference is raised: a collector that sees the receipt

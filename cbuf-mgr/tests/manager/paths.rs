@@ -243,6 +243,36 @@ fn the_dead_hold_nothing() {
 }
 
 #[test]
+fn what_the_dead_left_under_way_comes_back() {
+    let host = Host::new(64);
+    let (a, b, c) = (
+        host.client(1, 4, 4),
+        host.client(2, 4, 4),
+        host.client(3, 4, 4),
+    );
+    host.with(|m| m.set_grace(0));
+    // Received by C, still on its way to B; and one of B's that A is never told of.
+    let page = filled(a, 1, 1);
+    drop(Cbuf::receive(c, page.send(ComponentId(3)), A).unwrap());
+    let _never_received = page.send(B);
+    drop(page);
+    let _never_told = filled(b, 2, 1).send(A);
+    host.with(|m| m.component_died(B)).unwrap();
+    host.with(|m| m.component_restarted(B)).unwrap();
+    let live = || host.with(|m| m.memory().live);
+    assert_eq!(live(), 2);
+    // Two collections of each kind of list: one notes that nothing moves, one draws the line.
+    for _ in 0..2 {
+        let all: Vec<_> = (0..5).map_while(|_| Buffer::try_alloc(a, 1).ok()).collect();
+        drop(all);
+        host.with(|m| m.component_died(B)).unwrap();
+        host.with(|m| m.component_restarted(B)).unwrap();
+    }
+    assert_eq!(live(), 0);
+    host.check();
+}
+
+#[test]
 fn no_memory_for_tables_is_an_error_not_a_leak() {
     let host = Host::new(64);
     let (a, b) = (host.client(1, 8, 8), host.client(2, 8, 8));

@@ -162,6 +162,21 @@ fn what_was_sent_before_a_collection_is_not_sent_after_it() {
     assert_eq!(refused.unwrap_err(), Error::BadBuffer);
 }
 
+/// The record of a free buffer holds a link where that of one in use says whom it was sent to.
+#[test]
+fn a_free_buffer_was_sent_to_nobody() {
+    let w = world();
+    let all: Vec<_> = (0..4).map(|_| Buffer::try_alloc(w.victim, 1)).collect();
+    drop(all);
+    for id in 0..8 {
+        for to in [SERVER, HOSTILE] {
+            let mapped = w.host.with(|m| m.map(to, CbufId(id), VICTIM));
+            assert_eq!(mapped, Err(Error::BadBuffer), "{id}");
+        }
+    }
+    w.settled();
+}
+
 /// A new buffer under an old one's id is nobody's to name but its senders'.
 #[test]
 fn admissions_end_with_the_buffer() {

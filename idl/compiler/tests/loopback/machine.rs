@@ -109,7 +109,7 @@ impl Manager for Seen {
             .ok_or(Error::BadBuffer)?;
         let bit = 1 << (me as u64 + 1);
         let state = theirs.load();
-        if theirs.receivers.load(Ordering::Relaxed) & bit == 0 || state.has(State::FREE) {
+        if theirs.sent_to() & bit == 0 {
             return Err(Error::BadBuffer);
         }
         let record = &machine.sides[me].leaf[id as usize];
