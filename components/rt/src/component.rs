@@ -2,6 +2,7 @@
 //! functions it names.
 
 use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::op::lifecycle;
 use abi::{Badge, ComponentId, Error, ThreadId};
@@ -33,12 +34,20 @@ pub struct Component {
     pub serve: fn(u16, Call) -> Reply,
 }
 
+/// Whether START has succeeded. A component that is started anew can be invoked while its START
+/// runs, or before: to its invokers it is dead until then.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
 /// Runs what the badge and the method ask for.
 #[doc(hidden)]
 #[inline]
 pub fn dispatch(component: &Component, badge: Badge, method: u64, args: [u64; 4]) -> Reply {
     let interface = badge.interface();
     if interface != Badge::LIFECYCLE {
+        // Acquire: sees all that START wrote before its release.
+        if !STARTED.load(Ordering::Acquire) {
+            return Err(Error::Dead);
+        }
         let call = Call {
             method,
             args,
@@ -52,7 +61,9 @@ pub fn dispatch(component: &Component, badge: Badge, method: u64, args: [u64; 4]
         lifecycle::START => {
             crate::heap::claim();
             crate::cbuf::attach();
-            (component.start)(crate::info()).map(|()| [0; 4])
+            (component.start)(crate::info())?;
+            STARTED.store(true, Ordering::Release);
+            Ok([0; 4])
         }
         lifecycle::THREAD => match component.thread {
             Some(thread) => thread(args[0]),
