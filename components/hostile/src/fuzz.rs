@@ -1,5 +1,6 @@
 //! Calls that must be refused. Each function answers how many were not.
 
+use crate::raw;
 use abi::captype::MapFlags;
 use abi::start::slot;
 use abi::{CPtr, CapType, Error, Rights, layout, op};
@@ -121,7 +122,7 @@ pub fn kernel() -> u64 {
         if cuts && is_way_in(CPtr(args[0] as u32)) {
             continue;
         }
-        succeeded += u64::from(call(target, op, args) == 0);
+        succeeded += u64::from(raw::call(target, op, args) == 0);
     }
     // The component must have been able to try.
     u64::from(succeeded < u64::from(SYSTEM_CALLS) / 1000)
@@ -130,36 +131,6 @@ pub fn kernel() -> u64 {
 /// Is it a capability of the component's own CSpace?
 fn is_way_in(at: CPtr) -> bool {
     cap::identify(slot::CSPACE, at).is_ok_and(|found| found.captype == CapType::L1CNode)
-}
-
-/// A system call that may turn out to be an invocation, after which every register is lost.
-/// Answers the status.
-fn call(target: CPtr, op: u64, args: [u64; 5]) -> u64 {
-    let status;
-    // SAFETY: saves what cannot be named as lost; what the kernel does for it concerns only what
-    // this component may do.
-    unsafe {
-        core::arch::asm!(
-            "push rbx",
-            "push rbp",
-            "syscall",
-            "pop rbp",
-            "pop rbx",
-            inlateout("rax") op => status,
-            inlateout("rdi") args[0] => _,
-            inlateout("rsi") args[1] => _,
-            inlateout("rdx") args[2] => _,
-            inlateout("r8") args[3] => _,
-            inlateout("r9") args[4] => _,
-            inlateout("r10") u64::from(target.0) => _,
-            lateout("r12") _,
-            lateout("r13") _,
-            lateout("r14") _,
-            lateout("r15") _,
-            clobber_abi("sysv64"),
-        );
-    }
-    status
 }
 
 /// Ids below this are tried out one by one, as sent by each of so many components.

@@ -5,6 +5,7 @@
 
 mod attack;
 mod fuzz;
+mod raw;
 
 use abi::start::StartInfo;
 use abi::{ComponentId, Error};

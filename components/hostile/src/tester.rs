@@ -132,7 +132,7 @@ fn invoke(entry: CPtr) -> (u64, u64) {
             "or rcx, r15",
             "pop rbp",
             "pop rbx",
-            inlateout("rax") u64::from(method::ACT) => status,
+            inlateout("rax") method::ACT => status,
             inlateout("r10") u64::from(entry.0) => _,
             lateout("rcx") remains,
             lateout("r12") _,

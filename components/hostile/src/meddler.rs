@@ -1,0 +1,391 @@
+//! A manager of memory that does everything it may, at random: it makes objects of all types out
+//! of its memory, wires them up to components and threads, enters those, and has them take the
+//! ground from under themselves. Whatever comes of it, the kernel must live on, and when the
+//! memory is taken back every capability that came of it must be gone.
+
+#![no_std]
+#![no_main]
+
+mod raw;
+
+use abi::captype::MapFlags;
+use abi::op::{self, component, cspace, table, thread};
+use abi::start::{StartInfo, slot};
+use abi::{Badge, CPtr, CapType, ComponentId, Error, Rights, ThreadId, layout};
+use hostile::Random;
+use rt::cap;
+
+rt::component! {
+    start: start,
+    thread: main,
+    serve: {}
+}
+
+const ROUNDS: u64 = 500_000;
+/// Rounds between two times that all is taken back.
+const SPELL: u64 = 3000;
+const SEED: u64 = 0x3edd1e;
+
+const OWN: CPtr = slot::CSPACE;
+/// Memory that everything is made from, and a frame with code.
+const MEMORY: CPtr = CPtr(41);
+const CODE: CPtr = CPtr(42);
+const MEMORY_BYTES: u64 = 1 << 20;
+/// Slots to play with.
+const FIRST: u32 = 64;
+const SLOTS: u32 = 128;
+/// Numbers of threads that the scheduler does not know.
+const THREADS: u64 = 50;
+const ID: ComponentId = ComponentId(60);
+const PAGE: u64 = layout::PAGE as u64;
+
+/// Where the code lies in the components that are made: twice, the second time at the very end.
+const LOW: u64 = layout::IMAGE as u64;
+const TOP: u64 = layout::USER_END as u64 - PAGE;
+/// `mov r10d, r8d; syscall; mov r10d, -1; mov eax, 7; syscall; ud2`: does what it is told.
+const OBEY: &[u8] = &[
+    0x45, 0x89, 0xc2, 0x0f, 0x05, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0, 0, 0, 0x0f, 0x05,
+    0x0f, 0x0b,
+];
+/// `mov r10d, -1; mov eax, 7; syscall`: returns an error.
+const RETURN: &[u8] = &[
+    0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0, 0, 0, 0x0f, 0x05,
+];
+/// `ud2`, and `int1`.
+const ILLEGAL: &[u8] = &[0x0f, 0x0b];
+const TRAP: &[u8] = &[0xf1];
+/// As a thread, with all it does in its argument: `mov r10d, edi; shr r10d, 24; mov eax, edi;
+/// shr eax, 16; movzx eax, al; movzx edi, di; syscall; mov r10d, -1; syscall; ud2`.
+const THREAD: &[u8] = &[
+    0x41, 0x89, 0xfa, 0x41, 0xc1, 0xea, 24, 0x89, 0xf8, 0xc1, 0xe8, 16, 0x0f, 0xb6, 0xc0, 0x0f,
+    0xb7, 0xff, 0x0f, 0x05, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x05, 0x0f, 0x0b,
+];
+/// `syscall` as the last instruction there is.
+const LAST: &[u8] = &[0x0f, 0x05];
+const PROGRAMS: [(u64, &[u8]); 6] = [
+    (0, OBEY),
+    (0x40, RETURN),
+    (0x80, ILLEGAL),
+    (0xc0, THREAD),
+    (0x100, TRAP),
+    (PAGE - 2, LAST),
+];
+
+const TABLES: &[CapType] = &[CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
+const MAPPABLE: &[CapType] = &[CapType::Frame, CapType::Pdpt, CapType::Pd, CapType::Pt];
+const MAPPINGS: &[CapType] = &[
+    CapType::MapFrame,
+    CapType::MapPdpt,
+    CapType::MapPd,
+    CapType::MapPt,
+];
+
+fn start(_info: &'static StartInfo) -> Result<(), Error> {
+    let ram = rt::info::grants()
+        .iter()
+        .find(|grant| grant.name.as_str() == "ram" && grant.bytes > 2 * MEMORY_BYTES)
+        .ok_or(Error::NotFound)?
+        .cap;
+    let (own, pd, pt) = (CPtr(40), CPtr(43), CPtr(44));
+    cap::retype(OWN, own, ram, CapType::Ram, 1, 0, MEMORY_BYTES)?;
+    cap::retype(
+        OWN,
+        MEMORY,
+        ram,
+        CapType::Ram,
+        1,
+        MEMORY_BYTES,
+        MEMORY_BYTES,
+    )?;
+    cap::retype(OWN, CODE, own, CapType::Frame, 1, 0, PAGE)?;
+    cap::retype(OWN, pd, own, CapType::Pd, 1, PAGE, 0)?;
+    cap::retype(OWN, pt, own, CapType::Pt, 1, 2 * PAGE, 0)?;
+    let pdpt = rt::info::grant("own-pdpt").ok_or(Error::NotFound)?.cap;
+    cap::map(pdpt, pd, 0, 1, MapFlags::READ, 0, CPtr(45))?;
+    cap::map(pd, pt, 0, 1, MapFlags::READ, 0, CPtr(46))?;
+    let flags = MapFlags::READ | MapFlags::WRITE;
+    cap::map(pt, CODE, 0, 1, flags, 0, CPtr(47))?;
+    for (at, program) in PROGRAMS {
+        let to = (layout::MANAGER_CONTROL + at as usize) as *mut u8;
+        // SAFETY: the page was just mapped there, nothing else knows it, and no program is
+        // longer than what is left of it.
+        unsafe { to.copy_from_nonoverlapping(program.as_ptr(), program.len()) };
+    }
+    Ok(())
+}
+
+fn main(_argument: u64) -> ! {
+    let failed = match meddle(&mut Meddler(Random::new(SEED))) {
+        Ok(()) => {
+            rt::println!("TEST meddle-with-everything ok");
+            0
+        }
+        Err((before, after)) => {
+            rt::println!("TEST meddle-with-everything FAILED {before} capabilities, now {after}");
+            1
+        }
+    };
+    let _ = cap::kernel::shutdown(slot::KERNEL, failed);
+    rt::component::stop()
+}
+
+/// Capabilities that there are when all is taken back.
+fn all_back() -> u64 {
+    for n in FIRST..FIRST + SLOTS {
+        // Empty, as often as not.
+        let _ = cap::delete(OWN, CPtr(n));
+    }
+    if cap::revoke(OWN, MEMORY).is_err() {
+        return 0;
+    }
+    cap::kernel::stat(slot::KERNEL, op::kernel::stat::CAPABILITIES).unwrap_or(0)
+}
+
+fn meddle(meddler: &mut Meddler) -> Result<(), (u64, u64)> {
+    let before = all_back();
+    for round in 1..=ROUNDS {
+        meddler.act();
+        if round % SPELL == 0 {
+            let after = all_back();
+            if after != before {
+                return Err((before, after));
+            }
+            for _ in 0..12 {
+                // What overlaps what was made before is refused.
+                let _ = meddler.assemble();
+            }
+        }
+    }
+    match all_back() {
+        after if after == before => Ok(()),
+        after => Err((before, after)),
+    }
+}
+
+fn word(at: CPtr) -> u64 {
+    u64::from(at.0)
+}
+
+struct Meddler(Random);
+
+impl Meddler {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0.below(limit)
+    }
+
+    fn any(&mut self) -> CPtr {
+        CPtr(FIRST + self.below(u64::from(SLOTS)) as u32)
+    }
+
+    /// Most likely one for which `good` holds.
+    fn such(&mut self, good: impl Fn(CPtr) -> bool) -> CPtr {
+        let mut at = self.any();
+        for _ in 0..24 {
+            if good(at) {
+                break;
+            }
+            at = self.any();
+        }
+        at
+    }
+
+    fn typed(&mut self, types: &[CapType]) -> CPtr {
+        self.such(|at| cap::identify(OWN, at).is_ok_and(|found| types.contains(&found.captype)))
+    }
+
+    fn empty(&mut self) -> CPtr {
+        self.such(|at| cap::identify(OWN, at).is_err())
+    }
+
+    fn entry(&mut self) -> u64 {
+        let (at, _) = PROGRAMS[self.below(PROGRAMS.len() as u64) as usize];
+        match self.below(8) {
+            0 => 0,
+            1 => TOP + PAGE - 2,
+            2..=4 => LOW,
+            _ => LOW + at,
+        }
+    }
+
+    fn supervisor(&mut self) -> CPtr {
+        match self.below(2) {
+            0 => CPtr::NULL,
+            _ => self.typed(&[CapType::Entry]),
+        }
+    }
+
+    /// One thing, which may well be refused.
+    fn act(&mut self) {
+        let foreign = self.below(3) == 0;
+        let root = match foreign {
+            true => self.typed(&[CapType::L1CNode]),
+            false => OWN,
+        };
+        let to = match foreign {
+            true => self.below(300),
+            false => word(self.any()),
+        };
+        let (target, operation, args) = match self.below(22) {
+            0..=2 => self.retype(root, to),
+            3 => (
+                root,
+                cspace::COPY,
+                [to, word(self.any()), self.below(32), 0, 0],
+            ),
+            4 | 5 => (root, cspace::DELETE, [to, 0, 0, 0, 0]),
+            6 => (root, cspace::REVOKE, [to, 0, 0, 0, 0]),
+            7 => (root, cspace::MOVE, [to, word(self.any()), 0, 0, 0]),
+            8 => {
+                let l2 = word(self.typed(&[CapType::L2CNode]));
+                let l1 = self.typed(&[CapType::L1CNode]);
+                (l1, cspace::INSTALL_L2, [l2, self.below(70), 0, 0, 0])
+            }
+            9..=11 => self.map(),
+            12 => {
+                let run = self.below(4) | self.below(4) << 16 | self.below(16) << 32;
+                let mapping = self.typed(MAPPINGS);
+                (mapping, 1 + self.below(2), [run, 0, 0, 0, 0])
+            }
+            13 => {
+                let object = self.typed(&[CapType::Component]);
+                let args = [
+                    word(self.typed(&[CapType::L1CNode])),
+                    word(self.typed(&[CapType::Pml4])),
+                    self.entry(),
+                    word(self.supervisor()),
+                    u64::from(ID.0) | self.below(2) << 16,
+                ];
+                (object, component::CONFIGURE, args)
+            }
+            14 => {
+                let object = self.typed(&[CapType::Component]);
+                let args = [word(root), to, self.below(4), 0, 0];
+                (object, component::MAKE_ENTRY, args)
+            }
+            15 => {
+                let object = self.typed(&[CapType::Component]);
+                (object, component::KILL + self.below(3), [0; 5])
+            }
+            16 => {
+                let home = word(self.typed(&[CapType::Component]));
+                let args = [home, self.thread() | self.argument() << 32, 0, 0, 0];
+                (self.typed(&[CapType::Thread]), thread::CONFIGURE, args)
+            }
+            17 | 18 => (self.typed(&[CapType::Thread]), thread::SWITCH, [0; 5]),
+            19 | 20 => {
+                // What `OBEY` is told: operation, arguments, target.
+                let mut args = [0; 5];
+                args.fill_with(|| 1 + self.0.below(15));
+                (self.typed(&[CapType::Entry]), 1 + self.below(7), args)
+            }
+            _ => {
+                // Refused where it meets what is there.
+                let _ = self.assemble();
+                return;
+            }
+        };
+        raw::call(target, operation, args);
+    }
+
+    fn thread(&mut self) -> u64 {
+        THREADS + self.below(ThreadId::MAX as u64 - THREADS)
+    }
+
+    /// What `THREAD` is told: target, operation, first argument.
+    fn argument(&mut self) -> u64 {
+        self.0.word() & 0x0f0f_000f
+    }
+
+    fn retype(&mut self, root: CPtr, to: u64) -> (CPtr, u64, [u64; 5]) {
+        let source = match self.below(2) {
+            0 => MEMORY,
+            _ => self.typed(&[CapType::Ram, CapType::Frame]),
+        };
+        let what = (1 + self.below(11)) | (1 + self.below(3)) << 32;
+        let bytes = [0, 1, 2, 4, 16][self.below(5) as usize] * PAGE;
+        let offset = self.below(MEMORY_BYTES / PAGE) * PAGE;
+        (
+            root,
+            cspace::RETYPE,
+            [to, word(source), what, offset, bytes],
+        )
+    }
+
+    /// Something with a page table.
+    fn map(&mut self) -> (CPtr, u64, [u64; 5]) {
+        let table = self.typed(TABLES);
+        let count = match self.below(3) {
+            0 => self.below(520),
+            _ => 1,
+        };
+        let flags = [1, 3, 5, 17, 19, self.below(32)][self.below(6) as usize];
+        let run = self.below(514) | count << 16 | flags << 32;
+        let object = match self.below(4) {
+            0 => CODE,
+            _ => self.typed(MAPPABLE),
+        };
+        let offset = self.below(3) / 2 * self.below(5) * PAGE;
+        match self.below(4) {
+            0 => {
+                let first = match self.below(2) {
+                    0 => word(self.typed(MAPPINGS)),
+                    _ => run,
+                };
+                (table, table::UNMAP + self.below(4), [first, 0, 0, 0, 0])
+            }
+            _ => {
+                let args = [word(object), run, offset, word(self.empty()), 0];
+                (table, table::MAP, args)
+            }
+        }
+    }
+
+    /// A whole component at a place of its own, able to ruin itself, with a thread.
+    fn assemble(&mut self) -> Result<(), Error> {
+        let mut offset = self.below(200) * PAGE;
+        let mut make = |this: &mut Self, captype: CapType, pages: u64| {
+            let to = this.empty();
+            cap::retype(OWN, to, MEMORY, captype, 1, offset, pages * PAGE)?;
+            offset += pages * PAGE;
+            Ok::<CPtr, Error>(to)
+        };
+        let l1 = make(self, CapType::L1CNode, 1)?;
+        let l2 = make(self, CapType::L2CNode, 4)?;
+        let pml4 = make(self, CapType::Pml4, 1)?;
+        let object = make(self, CapType::Component, 1)?;
+        let thread = make(self, CapType::Thread, 1)?;
+        cap::install_l2(l1, l2, 0)?;
+        for address in [LOW, TOP] {
+            let mut parent = pml4;
+            for (captype, bits) in [(CapType::Pdpt, 39), (CapType::Pd, 30), (CapType::Pt, 21)] {
+                let table = make(self, captype, 1)?;
+                let entry = (address >> bits) as u16 & 511;
+                cap::map(parent, table, entry, 1, MapFlags::READ, 0, self.empty())?;
+                parent = table;
+            }
+            let (entry, flags) = (
+                (address / PAGE) as u16 & 511,
+                MapFlags::READ | MapFlags::EXECUTE,
+            );
+            cap::map(parent, CODE, entry, 1, flags, 0, self.empty())?;
+        }
+        // All that it consists of, at places that `OBEY` and `THREAD` reach. The memory it may
+        // use, but not take back from us.
+        let parts = [l1, thread, object, pml4, l2];
+        for (n, part) in parts.into_iter().enumerate() {
+            cap::copy(l1, CPtr(n as u32 + 1), part, Rights::all())?;
+        }
+        let rights = Rights::READ | Rights::WRITE;
+        cap::copy(l1, CPtr(6), MEMORY, rights)?;
+        for n in 7..16 {
+            // Empty slots and mappings are not copied.
+            let _ = cap::copy(l1, CPtr(n), self.any(), Rights::all());
+        }
+        let (entry, supervisor) = (self.entry(), self.supervisor());
+        cap::component::configure(object, l1, pml4, entry, supervisor, ID, self.below(2))?;
+        let badge = Badge(self.below(4));
+        cap::component::make_entry(object, OWN, self.empty(), badge)?;
+        let (id, argument) = (ThreadId(self.thread() as u16), self.argument() as u32);
+        cap::thread::configure(thread, object, id, argument)
+    }
+}
