@@ -212,6 +212,20 @@ fn limits_and_maxima_hold() {
 }
 
 #[test]
+fn a_refused_allocation_is_seen_as_a_want() {
+    let host = Host::new(40);
+    let a = host.client(1, 8, 30);
+    let blocked = || host.with(|m| m.timing(A).unwrap().blocked_ticks);
+    let held = a.cbuf_alloc(8 * 4096).unwrap().1;
+    assert_eq!(blocked(), 0);
+    assert!(a.try_alloc(4096).is_err());
+    assert!(blocked() > 0);
+    host.with(|m| m.set_pool(A, 9)).unwrap();
+    assert!(a.try_alloc(4096).is_ok());
+    a.cbuf_free(held).unwrap();
+}
+
+#[test]
 fn the_dead_hold_nothing() {
     let host = Host::new(64);
     let (a, b) = (host.client(1, 4, 4), host.client(2, 4, 4));
