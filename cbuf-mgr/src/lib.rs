@@ -2,6 +2,7 @@
 //! buffer is nobody's any more. Source: CBUFs, sections 2.4 and 3.2 to 3.7.
 //!
 //! Guarantees: a buffer that any component references is neither unmapped nor handed out again;
+//! a component receives a buffer only from one that has it mapped and sent it there;
 //! memory is cleared before another component gets it; a pool never grows beyond its limit;
 //! every page that is not in a pool is counted, exactly.
 //! Trusts: its own tables, and [`machine::Machine`] (the capability system).

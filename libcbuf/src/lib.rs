@@ -4,7 +4,7 @@
 //!
 //! Guarantees: allocation, free, send and receive are lock-free; a buffer handed out is
 //! referenced by nobody else; an id, offset or length from another component is checked before
-//! it becomes memory; the typed layer ([`Buffer`], [`Cbuf`], [`Batch`]) keeps the three counters
+//! it becomes memory, and is received only from a component that sent it; the typed layer ([`Buffer`], [`Cbuf`], [`Batch`]) keeps the three counters
 //! of section 3.2 right by construction.
 //! Trusts: the manager, and the component's own writes to its own metadata.
 //! Never does: trust a word that another component passed; wait, except where a function says
