@@ -4,8 +4,8 @@
 //!
 //! Guarantees: allocation, free, send and receive are lock-free; a buffer handed out is
 //! referenced by nobody else; an id, offset or length from another component is checked before
-//! it becomes memory, and is received only from a component that sent it; the typed layer ([`Buffer`], [`Cbuf`], [`Batch`]) keeps the three counters
-//! of section 3.2 right by construction.
+//! it becomes memory, and is received only from a component that sent it; the typed layer
+//! ([`Buffer`], [`Cbuf`], [`Batch`]) keeps the three counters of section 3.2 right by construction.
 //! Trusts: the manager, and the component's own writes to its own metadata.
 //! Never does: trust a word that another component passed; wait, except where a function says
 //! that it blocks in the manager; touch another component's metadata.

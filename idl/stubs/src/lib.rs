@@ -3,8 +3,8 @@
 //! becomes a module with no other edit. The language and what the stubs do: `docs/idl.md`.
 //!
 //! Guarantees: a buffer argument is sent with `cbuf_send` by the stub and received with
-//! `cbuf2buf`, from the caller alone and its size checked, by the skeleton; no word or record from another component is
-//! used before it is checked; an unknown method is an error.
+//! `cbuf2buf`, from the caller alone and its size checked, by the skeleton; no word or record from
+//! another component is used before it is checked; an unknown method is an error.
 //! Trusts: `libcbuf` and the runtime.
 //! Never does: keeps state, allocates, blocks by itself.
 //! Source: CBUFs, section 2.
