@@ -11,8 +11,8 @@ use core::ops::Deref;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 
-/// Bytes of a socket's send ring.
-pub const SEND_RING: usize = 32 * 1024;
+/// Bytes of a socket's send ring: a large body and its head.
+pub const SEND_RING: usize = 68 * 1024;
 /// Bytes of a socket's receive ring; also the most that an application may hold untaken.
 pub const RECEIVE_RING: usize = 8 * 1024;
 /// Buffers that an application may have queued on one connection.
@@ -78,6 +78,8 @@ pub struct Connection<D> {
     pub patience: Micros,
     outbox: VecDeque<D>,
     front: usize,
+    /// Bytes in the send ring that have been sent and not yet acknowledged, as far as we know.
+    pub flying: usize,
     /// Bytes moved into the send ring since the last `SENT`.
     pub left: usize,
     /// The outbox did not fit into the ring at once: the application may be waiting for room.
@@ -120,6 +122,7 @@ impl<D: Deref<Target = [u8]>> Connection<D> {
             patience: NEVER,
             outbox: VecDeque::new(),
             front: 0,
+            flying: 0,
             left: 0,
             late: false,
         })
@@ -142,6 +145,7 @@ impl<D: Deref<Target = [u8]>> Connection<D> {
         self.untaken = 0;
         self.patience = NEVER;
         self.drop_outbox();
+        self.flying = 0;
         self.left = 0;
         self.late = false;
     }

@@ -19,6 +19,8 @@ const LAZY: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(1);
 /// More frames than this are sent before the application gets its events.
 const RIDERS: usize = 16;
+/// `RxFrame::flags`: the checksum needs no look.
+const VERIFIED: u32 = 1;
 /// Most events at once: what fits a page.
 const EVENTS: usize = 128;
 
@@ -45,15 +47,15 @@ struct Pages;
 
 impl Pool for Pages {
     type Page = Buffer<'static>;
-    fn page(&mut self) -> Option<Buffer<'static>> {
-        Buffer::try_alloc(rt::cbuf::client(), 1).ok()
+    fn page(&mut self, bytes: usize) -> Option<Buffer<'static>> {
+        Buffer::try_alloc(rt::cbuf::client(), bytes).ok()
     }
 }
 
 /// A buffer for a batch would be there without waiting. It is given back at once and stays in
 /// our freelist: what asks next gets it.
 fn buffer_at_hand() -> bool {
-    Pages.page().is_some()
+    Pages.page(1).is_some()
 }
 
 fn slice(page: &Cbuf<'static>, run: Run) -> Cbuf<'static> {
@@ -101,15 +103,24 @@ impl Net {
         self.stack.outgoing.drain(freeze, |page, run| {
             let frame = Some(slice(page, run));
             // There is room for all of them.
-            let _ = batch.push(TxFrame { frame });
+            let _ = batch.push(TxFrame {
+                frame,
+                start: run.offload.start,
+                field: run.offload.field,
+                headers: run.offload.headers,
+                segment: run.offload.segment,
+            });
         });
         batch
     }
 
     fn ingest(&mut self, frames: Incoming<'static, RxFrame>) {
         let now = self.clock.micros();
-        for frame in frames.filter_map(|f| f.ok()?.frame) {
-            self.stack.ingest(&frame, now, &mut Pages);
+        for arrived in frames.flatten() {
+            if let Some(frame) = arrived.frame {
+                let verified = arrived.flags & VERIFIED != 0;
+                self.stack.ingest(&frame, verified, now, &mut Pages);
+            }
         }
         self.stack.tick(now, &mut Pages);
         self.stack.settle(now, &mut Pages);

@@ -4,9 +4,13 @@
 //! smoltcp answer nonsense: sources that are no unicast address, our own address as a source,
 //! fragments, broadcast TCP.
 
+use crate::checksum;
+
 /// Largest frame: 1500 bytes of IP and the Ethernet header.
 pub const MAX_FRAME: usize = 1514;
-const ETHERNET: usize = 14;
+/// Largest frame that the card cuts into such.
+pub const LARGE_FRAME: usize = 64 * 1024;
+pub(crate) const ETHERNET: usize = 14;
 const MIN_IP: usize = 20;
 
 /// Who we are, for the decision.
@@ -59,7 +63,7 @@ fn host(address: [u8; 4]) -> bool {
     address[0] != 0 && address[0] != 127 && address[0] < 224
 }
 
-/// Classifies a frame. Looks at the headers only; checksums are smoltcp's business.
+/// Classifies a frame. Looks at the headers only; for checksums see [`intact`].
 pub fn classify(frame: &[u8], station: &Station) -> Kind {
     if frame.len() < ETHERNET + MIN_IP || frame.len() > MAX_FRAME {
         return Kind::Ignore;
@@ -116,20 +120,30 @@ fn classify_ip(packet: &[u8], direct: bool, station: &Station) -> Kind {
     }
 }
 
-/// Payload bytes of a TCP frame that smoltcp made; 0 for anything else.
-pub fn tcp_payload(frame: &[u8]) -> usize {
-    let Some(packet) = frame.get(ETHERNET..) else {
-        return 0;
-    };
-    if packet.len() < 40 || word(frame, 12) != 0x0800 || packet[9] != 6 {
-        return 0;
-    }
+/// The TCP or UDP checksum of a frame that was classified as one is right. Other frames have
+/// none here.
+pub fn intact(frame: &[u8]) -> bool {
+    let packet = &frame[ETHERNET..];
     let header = usize::from(packet[0] & 15) * 4;
-    let Some(offset) = packet.get(header + 12) else {
-        return 0;
-    };
     let total = usize::from(word(packet, 2));
-    total.saturating_sub(header + usize::from(offset >> 4) * 4)
+    let protocol = packet[9];
+    if word(frame, 12) != 0x0800 || !matches!(protocol, 6 | 17) {
+        return true;
+    }
+    let Some(mut body) = packet.get(header..total) else {
+        return false;
+    };
+    if protocol == 17 {
+        let Some(datagram) = body.get(..usize::from(word(body, 4))) else {
+            return false;
+        };
+        body = datagram;
+        // A checksum of 0 says that there is none.
+        if body.get(6..8) == Some(&[0, 0]) {
+            return true;
+        }
+    }
+    checksum::verify(checksum::pseudo(packet, protocol, body.len()), body)
 }
 
 #[cfg(test)]

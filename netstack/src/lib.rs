@@ -35,11 +35,14 @@ extern crate alloc;
 
 pub mod address;
 pub mod backlog;
+pub mod checksum;
 pub mod connection;
 pub mod deadlines;
 pub mod flows;
 pub mod frame;
 mod local;
+pub mod offload;
+pub mod outgoing;
 pub mod pack;
 mod recycle;
 pub mod sockets;

@@ -30,11 +30,12 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     pub(crate) fn tick_local(&mut self, now: Micros, pool: &mut impl Pool<Page = P>) {
         let time = Instant::from_micros(now);
         let before = self.outgoing.len();
+        self.outgoing.now = now;
+        self.outgoing.unsent = 0;
         let mut wire = Wire {
             incoming: None,
             outgoing: &mut self.outgoing,
             pool,
-            copied: &mut self.counters.copied,
             starved: false,
         };
         // The only socket here is DHCP's, and it sends one frame at a time.

@@ -25,6 +25,7 @@ use abi::{ComponentId, Error};
 use clock::Clock;
 use drive::{NET, Net};
 use netstack::address::Addressing;
+use netstack::offload::Offers;
 use netstack::sockets::{Command, Refusal};
 use netstack::stack::Stack;
 use rt::cbuf::{Batch, Incoming};
@@ -113,10 +114,15 @@ fn start(info: &'static StartInfo) -> Result<(), Error> {
         Error::BadArgument
     })?;
     let card = stubs::nic::Client::bind()?;
-    let (mac, _) = card.info()?;
+    let (mac, _, offers) = card.info()?;
+    let offers = Offers {
+        checksum: offers & 1 != 0,
+        segmentation: offers & 2 != 0,
+    };
     let [a, b, c, d, e, f, _, _] = mac.to_le_bytes();
     let clock = Clock::new(info.tsc_hz, rt::time::now());
-    let stack = Stack::new([a, b, c, d, e, f], addressing, seed(), clock.micros());
+    let mac = [a, b, c, d, e, f];
+    let stack = Stack::new(mac, offers, addressing, seed(), clock.micros());
     *NET.lock() = Some(Net::new(stack, card, clock));
     Ok(())
 }

@@ -9,7 +9,9 @@ use crate::address::{Addressing, Fixed, PATIENCE};
 use crate::connection::{App, Connection, Phase, pending};
 use crate::deadlines::{Deadlines, Micros, NEVER};
 use crate::flows::Flows;
-use crate::frame::{Flow, Kind, Station, classify};
+use crate::frame::{Flow, Kind, Station, classify, intact};
+use crate::offload::Offers;
+use crate::outgoing::Outgoing;
 use crate::pack::{Pack, Pool};
 use crate::sockets::{Listener, Owner};
 use crate::wire::{NoWire, Wire};
@@ -41,6 +43,8 @@ pub struct Counters {
     pub sent: u64,
     /// Frames for nobody here.
     pub ignored: u64,
+    /// Segments and datagrams with a wrong checksum.
+    pub damaged: u64,
     /// SYNs dropped because no socket was free.
     pub refused: u64,
 }
@@ -68,7 +72,7 @@ pub struct Stack<P, D> {
     turn: Vec<u16>,
     more: bool,
     /// Frames to send.
-    pub outgoing: Pack<P>,
+    pub outgoing: Outgoing<P>,
     /// Payload for the application, filled by `collect`.
     pub inbox: Pack<P>,
     pub counters: Counters,
@@ -76,13 +80,21 @@ pub struct Stack<P, D> {
 
 impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     /// `mac` has to be a station's own address; otherwise it is made one.
-    pub fn new(mut mac: [u8; 6], addressing: Addressing, seed: u64, now: Micros) -> Self {
+    pub fn new(
+        mut mac: [u8; 6],
+        offers: Offers,
+        addressing: Addressing,
+        seed: u64,
+        now: Micros,
+    ) -> Self {
         if mac[0] & 1 != 0 || mac == [0; 6] {
             mac = [2, 0, 0, 0, 0, 1];
         }
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
         config.random_seed = seed;
-        let interface = Interface::new(config, &mut NoWire, Instant::from_micros(now));
+        let outgoing = Outgoing::new(TX_BATCH, offers);
+        let mut wire = NoWire(outgoing.offers);
+        let interface = Interface::new(config, &mut wire, Instant::from_micros(now));
         let mut local = SocketSet::new(Vec::new());
         let dhcp = addressing.dhcp.then(|| local.add(dhcpv4::Socket::new()));
         let mut stack = Stack {
@@ -109,7 +121,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             dirty: Vec::new(),
             turn: Vec::new(),
             more: false,
-            outgoing: Pack::new(TX_BATCH),
+            outgoing,
             inbox: Pack::new(RX_RUNS),
             counters: Counters::default(),
         };
@@ -130,10 +142,21 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         self.flows.len()
     }
 
-    /// One frame from the driver.
-    pub fn ingest(&mut self, frame: &[u8], now: Micros, pool: &mut impl Pool<Page = P>) {
+    /// One frame from the driver. `verified`: its checksum needs no look.
+    pub fn ingest(
+        &mut self,
+        frame: &[u8],
+        verified: bool,
+        now: Micros,
+        pool: &mut impl Pool<Page = P>,
+    ) {
         self.counters.received += 1;
-        match classify(frame, &self.station) {
+        let kind = classify(frame, &self.station);
+        if kind != Kind::Ignore && !verified && !intact(frame) {
+            self.counters.damaged += 1;
+            return;
+        }
+        match kind {
             Kind::Tcp {
                 flow,
                 opens,
@@ -229,7 +252,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     ) {
         let connection = &mut self.connections[c];
         let held = connection.peek().recv_queue();
-        let unsent = connection.peek().send_queue();
+        let queued = connection.peek().send_queue();
         poll_one(
             &mut self.interface,
             &mut connection.set,
@@ -240,7 +263,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
             pool,
         );
         self.counters.copied += connection.peek().recv_queue().saturating_sub(held) as u64;
-        if connection.app == App::Done && connection.peek().send_queue() < unsent {
+        let acknowledged = queued.saturating_sub(connection.peek().send_queue());
+        connection.flying = connection.flying.saturating_sub(acknowledged);
+        if connection.app == App::Done && acknowledged > 0 {
             connection.patience = now + CLOSING;
         }
         if connection.flow.is_none() {
@@ -376,27 +401,33 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         let awaited = connection.late;
         let time = Instant::from_micros(now);
         let before = self.outgoing.len();
+        let unsent = connection.peek().send_queue();
+        self.outgoing.now = now;
+        self.outgoing.unsent = unsent.saturating_sub(connection.flying);
         let mut wire = Wire {
             incoming: None,
             outgoing: &mut self.outgoing,
             pool,
-            copied: &mut self.counters.copied,
             starved: false,
         };
+        let mut at = now;
         for _ in 0..BURST {
             let result = self
                 .interface
                 .poll_egress(time, &mut wire, &mut connection.set);
-            if result == PollResult::None {
+            let wanted = self.interface.poll_at(time, &connection.set);
+            at = wanted.map_or(NEVER, |t| t.total_micros());
+            if result == PollResult::None || at > now {
                 break;
             }
         }
         let starved = wire.starved;
         let frames = self.outgoing.len() - before;
         self.counters.sent += frames as u64;
+        let copied = self.outgoing.take_copied();
+        self.counters.copied += copied as u64;
+        connection.flying = unsent.min(connection.flying + copied);
 
-        let wanted = self.interface.poll_at(time, &connection.set);
-        let mut at = wanted.map_or(NEVER, |t| t.total_micros());
         if at <= now {
             if starved || frames > 0 {
                 self.touch(c);
@@ -475,18 +506,19 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
 fn poll_one<Q: Pool>(
     interface: &mut Interface,
     set: &mut SocketSet<'static>,
-    outgoing: &mut Pack<Q::Page>,
+    outgoing: &mut Outgoing<Q::Page>,
     counters: &mut Counters,
     frame: &[u8],
     now: Micros,
     pool: &mut Q,
 ) {
     let before = outgoing.len();
+    outgoing.now = now;
+    outgoing.unsent = 0;
     let mut wire = Wire {
         incoming: Some(frame),
         outgoing,
         pool,
-        copied: &mut counters.copied,
         starved: false,
     };
     interface.poll_ingress_single(Instant::from_micros(now), &mut wire, set);

@@ -1,21 +1,30 @@
 //! The device that smoltcp sees: at most one incoming frame, and outgoing frames that go
 //! straight into CBUF pages.
 
-use crate::frame::{self, MAX_FRAME};
-use crate::pack::{Pack, Pool};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use crate::frame::{LARGE_FRAME, MAX_FRAME};
+use crate::offload::Offers;
+use crate::outgoing::Outgoing;
+use crate::pack::Pool;
+use core::num::NonZeroUsize;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-/// What stays the same from frame to frame.
-pub fn capabilities() -> DeviceCapabilities {
+/// What stays the same from frame to frame. TCP's checksums are ours or the card's, never
+/// smoltcp's; so are those of incoming UDP.
+fn capabilities(offers: Offers) -> DeviceCapabilities {
     let mut caps = DeviceCapabilities::default();
     caps.medium = Medium::Ethernet;
     caps.max_transmission_unit = MAX_FRAME;
+    caps.checksum.tcp = Checksum::None;
+    caps.checksum.udp = Checksum::Tx;
+    if offers.segmentation {
+        caps.segmentation.tcpv4 = NonZeroUsize::new(LARGE_FRAME);
+    }
     caps
 }
 
 /// Only for making the interface: no frames at all.
-pub struct NoWire;
+pub struct NoWire(pub Offers);
 
 impl Device for NoWire {
     type RxToken<'a> = Incoming<'a>;
@@ -27,7 +36,7 @@ impl Device for NoWire {
         None
     }
     fn capabilities(&self) -> DeviceCapabilities {
-        capabilities()
+        capabilities(self.0)
     }
 }
 
@@ -43,21 +52,21 @@ impl TxToken for Nowhere {
 /// One poll's device.
 pub struct Wire<'w, Q: Pool> {
     pub incoming: Option<&'w [u8]>,
-    pub outgoing: &'w mut Pack<Q::Page>,
+    pub outgoing: &'w mut Outgoing<Q::Page>,
     pub pool: &'w mut Q,
-    /// TCP payload bytes copied into frames.
-    pub copied: &'w mut u64,
     /// A frame could not be made for want of a page or a place in the batch.
     pub starved: bool,
 }
 
 impl<Q: Pool> Wire<'_, Q> {
-    fn outgoing(&mut self) -> Outgoing<'_, Q::Page> {
-        let room = self.outgoing.reserve(MAX_FRAME, self.pool);
-        self.starved |= !room;
-        Outgoing {
-            pack: room.then_some(&mut *self.outgoing),
-            copied: self.copied,
+    fn token(&mut self) -> Frame<'_, Q> {
+        let reserved = self.outgoing.reserve(self.pool);
+        self.starved |= !reserved;
+        Frame {
+            outgoing: self.outgoing,
+            pool: self.pool,
+            reserved,
+            segment: None,
         }
     }
 }
@@ -68,22 +77,22 @@ impl<Q: Pool> Device for Wire<'_, Q> {
     where
         Self: 'a;
     type TxToken<'a>
-        = Outgoing<'a, Q::Page>
+        = Frame<'a, Q>
     where
         Self: 'a;
 
-    fn receive(&mut self, _: Instant) -> Option<(Incoming<'_>, Outgoing<'_, Q::Page>)> {
+    fn receive(&mut self, _: Instant) -> Option<(Incoming<'_>, Frame<'_, Q>)> {
         let frame = self.incoming.take()?;
-        Some((Incoming(frame), self.outgoing()))
+        Some((Incoming(frame), self.token()))
     }
 
-    fn transmit(&mut self, _: Instant) -> Option<Outgoing<'_, Q::Page>> {
-        let token = self.outgoing();
-        token.pack.is_some().then_some(token)
+    fn transmit(&mut self, _: Instant) -> Option<Frame<'_, Q>> {
+        let token = self.token();
+        token.reserved.then_some(token)
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        capabilities()
+        capabilities(self.outgoing.offers)
     }
 }
 
@@ -95,23 +104,21 @@ impl RxToken for Incoming<'_> {
     }
 }
 
-/// A frame to be. Without a pack (no page left) an immediate answer is written nowhere, as if
-/// the link had lost it.
-pub struct Outgoing<'a, P> {
-    pack: Option<&'a mut Pack<P>>,
-    copied: &'a mut u64,
+/// A frame to be.
+pub struct Frame<'a, Q: Pool> {
+    outgoing: &'a mut Outgoing<Q::Page>,
+    pool: &'a mut Q,
+    reserved: bool,
+    segment: Option<u16>,
 }
 
-impl<P: core::ops::DerefMut<Target = [u8]>> TxToken for Outgoing<'_, P> {
+impl<Q: Pool> TxToken for Frame<'_, Q> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        if len <= MAX_FRAME
-            && let Some(pack) = self.pack
-            && let Some(room) = pack.run(len)
-        {
-            let result = f(room);
-            *self.copied += frame::tcp_payload(room) as u64;
-            return result;
-        }
-        f(&mut alloc::vec![0; len])
+        self.outgoing
+            .build(len, self.segment, self.reserved, self.pool, f)
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.segment = meta.segmentation_offload_size.map(|s| s.get());
     }
 }

@@ -1,6 +1,7 @@
 //! Bringing the device up: status, features, queues. Source: VIRTIO 1.2, sections 3.1 and 5.1.
 
 use crate::mmio::Window;
+use crate::offload::Offers;
 use crate::pci::Structures;
 use crate::queue::Parts;
 
@@ -15,8 +16,15 @@ mod status {
 
 /// Feature bits that the driver knows.
 mod feature {
+    /// The device completes checksums.
+    pub const CSUM: u64 = 1;
+    /// The driver takes frames whose checksum is known to be right.
+    pub const GUEST_CSUM: u64 = 1 << 1;
     pub const MAC: u64 = 1 << 5;
+    /// The device cuts TCP segments over IPv4.
+    pub const HOST_TSO4: u64 = 1 << 11;
     pub const VERSION_1: u64 = 1 << 32;
+    pub const KNOWN: u64 = CSUM | GUEST_CSUM | MAC | HOST_TSO4 | VERSION_1;
 }
 
 /// Registers of the common configuration structure.
@@ -71,6 +79,7 @@ pub struct Device {
     notify: Window,
     notify_step: u32,
     device: Window,
+    pub offers: Offers,
 }
 
 /// Where to ring for a queue.
@@ -90,11 +99,12 @@ impl Bell {
 impl Device {
     /// Resets the device and agrees on features.
     pub fn open(structures: Structures) -> Result<Device, Refused> {
-        let device = Device {
+        let mut device = Device {
             common: structures.common,
             notify: structures.notify,
             notify_step: structures.notify_step,
             device: structures.device,
+            offers: Offers::default(),
         };
         device.set_status(0);
         if !(0..PATIENCE).any(|_| device.status() == 0) {
@@ -106,7 +116,14 @@ impl Device {
         if offered & feature::VERSION_1 == 0 {
             return Err(device.fail(Refused::Features));
         }
-        device.accept(offered & (feature::VERSION_1 | feature::MAC));
+        let taken = offered & feature::KNOWN;
+        device.accept(taken);
+        let checksum = taken & feature::CSUM != 0;
+        device.offers = Offers {
+            checksum,
+            segmentation: checksum && taken & feature::HOST_TSO4 != 0,
+            verifies: taken & feature::GUEST_CSUM != 0,
+        };
         let agreed = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK;
         device.set_status(agreed);
         if device.status() & status::FEATURES_OK == 0 {

@@ -1,12 +1,11 @@
 //! Frames through the two queues. Pure: buffers come from a [`Store`], waiting is the caller's.
 
+use crate::offload::{Headers, Offers, Request, vouched};
 use crate::queue::{Area, Queue};
 use alloc::vec::Vec;
 
 /// Bytes of the header before each frame (`virtio_net_hdr` of a modern device).
 pub const HEADER: u32 = 12;
-/// Smallest and largest frame that is sent.
-pub const FRAME: core::ops::RangeInclusive<usize> = 14..=1514;
 /// Frames handed over at once.
 pub const RX_BATCH: usize = 64;
 /// Receive buffers are posted anew when so many are missing.
@@ -22,6 +21,8 @@ pub trait Store {
     fn empty(&mut self) -> Option<(Self::Empty, Area)>;
     /// Where a frame to send lies; `None` when it cannot be known.
     fn locate(&mut self, frame: &Self::Frame) -> Option<Area>;
+    /// The first byte of what the device has written.
+    fn first(&self, buffer: &Self::Empty) -> u8;
     /// The buffer holds a frame of `bytes` from `offset`.
     fn filled(&mut self, buffer: Self::Empty, offset: u32, bytes: u32) -> Self::Frame;
 }
@@ -30,7 +31,8 @@ pub trait Store {
 pub struct Counters {
     pub received: u64,
     pub sent: u64,
-    /// Frames to send of an impossible length, or in a buffer with no address.
+    /// Frames to send of an impossible length, with an impossible wish, or in a buffer with no
+    /// address.
     pub unfit: u64,
     /// Receive buffers with less than a header in them.
     pub runts: u64,
@@ -42,20 +44,20 @@ pub struct Driver<S: Store> {
     pub store: S,
     rx: Queue<S::Empty, 1>,
     tx: Queue<S::Frame, 2>,
-    /// A header that asks for nothing, for every frame sent.
-    header: Area,
+    headers: Headers,
+    offers: Offers,
     /// Receive buffers that should be with the device.
     wanted: usize,
     pub counters: Counters,
 }
 
 impl<S: Store> Driver<S> {
-    /// `header`: [`HEADER`] zero bytes that the device can read.
     pub fn new(
         store: S,
         rx: Queue<S::Empty, 1>,
         tx: Queue<S::Frame, 2>,
-        header: Area,
+        headers: Headers,
+        offers: Offers,
         wanted: usize,
     ) -> Driver<S> {
         let wanted = wanted.min(rx.room());
@@ -63,7 +65,8 @@ impl<S: Store> Driver<S> {
             store,
             rx,
             tx,
-            header,
+            headers,
+            offers,
             wanted,
             counters: Counters::default(),
         }
@@ -99,15 +102,19 @@ impl<S: Store> Driver<S> {
     }
 
     /// Queues a frame; given back when the ring is full.
-    pub fn send(&mut self, frame: S::Frame) -> Result<(), S::Frame> {
-        let area = match self.store.locate(&frame) {
-            Some(area) if FRAME.contains(&(area.bytes as usize)) => area,
-            _ => {
-                self.counters.unfit += 1;
-                return Ok(());
-            }
+    pub fn send(&mut self, frame: S::Frame, request: Request) -> Result<(), S::Frame> {
+        let Some(slot) = self.tx.next_slot() else {
+            return Err(frame);
         };
-        self.tx.push([self.header, area], frame)?;
+        let fit = self.store.locate(&frame).and_then(|area| {
+            let header = request.header(area.bytes as usize, self.offers)?;
+            Some([self.headers.put(slot, header)?, area])
+        });
+        let Some(areas) = fit else {
+            self.counters.unfit += 1;
+            return Ok(());
+        };
+        self.tx.push(areas, frame)?;
         self.counters.sent += 1;
         Ok(())
     }
@@ -117,8 +124,8 @@ impl<S: Store> Driver<S> {
         self.tx.publish()
     }
 
-    /// Takes arrived frames, at most [`RX_BATCH`].
-    pub fn receive(&mut self, frames: &mut Vec<S::Frame>) {
+    /// Takes arrived frames, at most [`RX_BATCH`], and whether the device vouches for each.
+    pub fn receive(&mut self, frames: &mut Vec<(S::Frame, bool)>) {
         while frames.len() < RX_BATCH {
             let Some((buffer, bytes)) = self.rx.pop() else {
                 break;
@@ -128,7 +135,9 @@ impl<S: Store> Driver<S> {
                 continue;
             }
             self.counters.received += 1;
-            frames.push(self.store.filled(buffer, HEADER, bytes - HEADER));
+            let vouched = vouched(self.store.first(&buffer), self.offers);
+            let frame = self.store.filled(buffer, HEADER, bytes - HEADER);
+            frames.push((frame, vouched));
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! Guarantees: the device is given physical addresses of CBUFs only, each held for as long as
 //! the device may use it; whatever the device writes (used ids, lengths, capability lists,
-//! indices) is checked, and nonsense is counted and dropped; interrupts are asked for only while
+//! indices) is checked, and nonsense is counted and dropped; so is what a client asks the device
+//! to do to a frame; interrupts are asked for only while
 //! a thread waits; a full transmit ring is waited for, not dropped from.
 //! Trusts: the CBUF manager's physical addresses, and that `init` bound MSI-X entry 0 to the
 //! granted interrupt. Never does: look into a frame, allocate DMA memory but from CBUFs, write
@@ -18,5 +19,6 @@ pub mod addresses;
 pub mod device;
 pub mod driver;
 pub mod mmio;
+pub mod offload;
 pub mod pci;
 pub mod queue;

@@ -16,8 +16,9 @@ use core::ptr::NonNull;
 use core::time::Duration;
 use nic::addresses::Addresses;
 use nic::device::{Bell, Device, NO_VECTOR};
-use nic::driver::{Driver, FRAME, HEADER, RX_BATCH, Store};
+use nic::driver::{Driver, HEADER, RX_BATCH, Store};
 use nic::mmio::Window;
+use nic::offload::{FRAME, Headers, Offers, Request};
 use nic::pci;
 use nic::queue::{Area, BYTES, Parts, Queue, SIZE};
 use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
@@ -59,6 +60,10 @@ impl Store for Pool {
         Some(Area { address, bytes })
     }
 
+    fn first(&self, buffer: &Buffer<'static>) -> u8 {
+        buffer[0]
+    }
+
     fn filled(&mut self, buffer: Buffer<'static>, offset: u32, bytes: u32) -> Cbuf<'static> {
         buffer
             .freeze((offset + bytes) as usize)
@@ -71,22 +76,23 @@ struct State {
     rx_bell: Bell,
     tx_bell: Bell,
     mac: [u8; 6],
-    frames: Vec<Cbuf<'static>>,
+    offers: Offers,
+    frames: Vec<(Cbuf<'static>, bool)>,
 }
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
 impl State {
     /// Queues one frame, waiting for room. `Break` when the device takes none for long.
-    fn send(&mut self, frame: Cbuf<'static>) -> ControlFlow<()> {
-        let Err(mut frame) = self.driver.send(frame) else {
+    fn send(&mut self, frame: Cbuf<'static>, request: Request) -> ControlFlow<()> {
+        let Err(mut frame) = self.driver.send(frame, request) else {
             return ControlFlow::Continue(());
         };
         let until = rt::time::after(STUCK);
         loop {
             self.kick();
             self.driver.reap();
-            match self.driver.send(frame) {
+            match self.driver.send(frame, request) {
                 Ok(()) => return ControlFlow::Continue(()),
                 Err(back) => frame = back,
             }
@@ -113,12 +119,18 @@ impl State {
 struct Nic;
 
 impl Server for Nic {
-    fn info(&self, _caller: ComponentId) -> Result<(u64, u32), Error> {
+    fn info(&self, _caller: ComponentId) -> Result<(u64, u32, u32), Error> {
         let held = STATE.lock();
         let state = held.as_ref().ok_or(Error::BadState)?;
         let [a, b, c, d, e, f] = state.mac;
         let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-        Ok((mac, *FRAME.end() as u32))
+        let Offers {
+            checksum,
+            segmentation,
+            ..
+        } = state.offers;
+        let offers = u32::from(checksum) | u32::from(segmentation) << 1;
+        Ok((mac, *FRAME.end() as u32, offers))
     }
 
     fn exchange(
@@ -130,8 +142,24 @@ impl Server for Nic {
         let mut held = STATE.lock();
         let state = held.as_mut().ok_or(Error::BadState)?;
         state.driver.reap();
-        for frame in tx.filter_map(|f| f.ok()?.frame) {
-            if state.send(frame).is_break() {
+        for TxFrame {
+            frame,
+            start,
+            field,
+            headers,
+            segment,
+        } in tx.flatten()
+        {
+            let Some(frame) = frame else {
+                continue;
+            };
+            let request = Request {
+                start,
+                field,
+                headers,
+                segment,
+            };
+            if state.send(frame, request).is_break() {
                 break;
             }
         }
@@ -172,14 +200,17 @@ impl Server for Nic {
 
 fn pack(
     caller: ComponentId,
-    frames: &mut Vec<Cbuf<'static>>,
+    frames: &mut Vec<(Cbuf<'static>, bool)>,
 ) -> Result<Batch<'static, RxFrame>, Error> {
     if frames.is_empty() {
         return Ok(Batch::none());
     }
     let mut batch = Batch::with_capacity(rt::cbuf::client(), caller, frames.len())?;
-    for frame in frames.drain(..) {
-        batch.push(RxFrame { frame: Some(frame) })?;
+    for (frame, vouched) in frames.drain(..) {
+        batch.push(RxFrame {
+            frame: Some(frame),
+            flags: u32::from(vouched),
+        })?;
     }
     Ok(batch)
 }
@@ -219,12 +250,13 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     );
     let (rx_memory, rx_physical) = keep(BYTES)?;
     let (tx_memory, tx_physical) = keep(BYTES)?;
-    let (_, header) = keep(HEADER as usize)?;
+    let (headers, headers_physical) = keep(Headers::BYTES)?;
     // SAFETY: fresh buffers of the right size, page-aligned, kept for good by `keep`.
-    let (rx, tx) = unsafe {
+    let (rx, tx, headers) = unsafe {
         (
             Queue::new(rx_memory, rx_size, true),
             Queue::new(tx_memory, tx_size, false),
+            Headers::new(headers, headers_physical),
         )
     };
     let rx_bell = device
@@ -238,16 +270,13 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     let store = Pool {
         addresses: Addresses::default(),
     };
-    let header = Area {
-        address: header,
-        bytes: HEADER,
-    };
     let wanted = RX_BUFFERS.min(rt::info().pool_pages as usize / 2);
     let mut state = State {
-        driver: Driver::new(store, rx, tx, header, wanted),
+        driver: Driver::new(store, rx, tx, headers, device.offers, wanted),
         rx_bell,
         tx_bell,
         mac,
+        offers: device.offers,
         frames: Vec::with_capacity(RX_BATCH),
     };
     state.refill();

@@ -2,6 +2,7 @@
 //! and one that says nonsense.
 
 use nic::driver::{Driver, HEADER, RX_BATCH, Store};
+use nic::offload::{Headers, Offers, Request};
 use nic::queue::{Area, BYTES, Parts, Queue, SIZE};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -47,6 +48,13 @@ impl Drop for Page {
     }
 }
 
+const PLAIN: Request = Request {
+    start: 0,
+    field: 0,
+    headers: 0,
+    segment: 0,
+};
+
 struct Pages {
     left: usize,
     alive: Rc<Cell<isize>>,
@@ -63,6 +71,9 @@ impl Store for Pages {
     }
     fn locate(&mut self, frame: &Page) -> Option<Area> {
         Some(frame.area())
+    }
+    fn first(&self, page: &Page) -> u8 {
+        page.bytes[0]
     }
     fn filled(&mut self, mut page: Page, offset: u32, bytes: u32) -> Page {
         page.start = offset as usize;
@@ -115,12 +126,16 @@ impl Side {
     }
     /// Receives: writes header and frame into the next buffer.
     fn deliver(&mut self, frame: &[u8]) -> bool {
+        self.deliver_flagged(frame, 0)
+    }
+    fn deliver_flagged(&mut self, frame: &[u8], said: u8) -> bool {
         let Some(head) = self.next() else {
             return false;
         };
         let (address, room, flags, _) = self.descriptor(head);
         assert_eq!(flags, 2);
         assert!(room as usize >= frame.len() + 12);
+        self.write(address, said);
         for (i, byte) in frame.iter().enumerate() {
             self.write(address + 12 + i as u64, *byte);
         }
@@ -129,28 +144,39 @@ impl Side {
     }
     /// Sends: the next frame.
     fn transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit_headed().map(|(_, frame)| frame)
+    }
+    fn transmit_headed(&mut self) -> Option<([u8; 12], Vec<u8>)> {
         let head = self.next()?;
-        let (_, header, flags, next) = self.descriptor(head);
+        let (place, header, flags, next) = self.descriptor(head);
         assert_eq!((header, flags), (HEADER, 1));
         let (address, bytes, flags, _) = self.descriptor(next);
         assert_eq!(flags, 0);
         let frame = (0..u64::from(bytes))
             .map(|i| self.read(address + i))
             .collect();
+        let header = self.read(place);
         self.finish(u32::from(head), 0);
-        Some(frame)
+        Some((header, frame))
     }
 }
 
+const ALL: Offers = Offers {
+    checksum: true,
+    segmentation: true,
+    verifies: true,
+};
+
 fn world(pages: usize) -> (Driver<Pages>, Side, Side, Rc<Cell<isize>>) {
-    let (a, b) = (memory(), memory());
+    let (a, b, c) = (memory(), memory(), memory());
     let alive = Rc::new(Cell::new(0));
     // SAFETY: memory of the right size, left to the queues; the device side goes through raw
     // pointers only.
-    let (rx, tx) = unsafe {
+    let (rx, tx, headers) = unsafe {
         (
             Queue::new(a, SIZE as u16, true),
             Queue::new(b, SIZE as u16, false),
+            Headers::new(c, c.as_ptr() as u64),
         )
     };
     let side = |m: NonNull<u8>| Side {
@@ -159,16 +185,12 @@ fn world(pages: usize) -> (Driver<Pages>, Side, Side, Rc<Cell<isize>>) {
         done: 0,
         size: SIZE as u16,
     };
-    let header = Area {
-        address: Box::leak(Box::new([0u8; 12])).as_ptr() as u64,
-        bytes: HEADER,
-    };
     let store = Pages {
         left: pages,
         alive: alive.clone(),
     };
     (
-        Driver::new(store, rx, tx, header, 192),
+        Driver::new(store, rx, tx, headers, ALL, 192),
         side(a),
         side(b),
         alive,
@@ -187,7 +209,8 @@ fn frames_arrive_in_order_and_buffers_come_back() {
         }
         driver.receive(&mut frames);
         assert_eq!(frames.len(), 7);
-        for (i, frame) in frames.drain(..).enumerate() {
+        for (i, (frame, vouched)) in frames.drain(..).enumerate() {
+            assert!(!vouched);
             assert_eq!(frame.end - frame.start, 64);
             assert_eq!(frame.bytes[12..16], round.to_le_bytes());
             assert_eq!(frame.bytes[16], i as u8);
@@ -219,10 +242,10 @@ fn a_batch_is_bounded_and_the_rest_stays() {
 fn a_full_ring_gives_the_frame_back_and_empties() {
     let (mut driver, _rx, mut tx, alive) = world(0);
     for i in 0..128u8 {
-        assert!(driver.send(Page::new(vec![i; 60], &alive)).is_ok());
+        assert!(driver.send(Page::new(vec![i; 60], &alive), PLAIN).is_ok());
     }
     let back = driver
-        .send(Page::new(vec![200; 60], &alive))
+        .send(Page::new(vec![200; 60], &alive), PLAIN)
         .expect_err("no slot is left");
     assert!(driver.kick());
     assert!(!driver.kick(), "nothing new to show");
@@ -231,7 +254,7 @@ fn a_full_ring_gives_the_frame_back_and_empties() {
     }
     driver.reap();
     assert_eq!(alive.get(), 1);
-    assert!(driver.send(back).is_ok());
+    assert!(driver.send(back, PLAIN).is_ok());
     driver.kick();
     assert_eq!(tx.transmit(), Some(vec![200; 60]));
     driver.reap();
@@ -242,12 +265,53 @@ fn a_full_ring_gives_the_frame_back_and_empties() {
 fn unfit_frames_are_counted_and_dropped() {
     let (mut driver, _rx, mut tx, alive) = world(0);
     for bytes in [0, 13, 1515, 4000] {
-        assert!(driver.send(Page::new(vec![0; bytes], &alive)).is_ok());
+        assert!(
+            driver
+                .send(Page::new(vec![0; bytes], &alive), PLAIN)
+                .is_ok()
+        );
     }
     assert_eq!(driver.counters.unfit, 4);
     assert!(!driver.kick());
     assert_eq!(tx.transmit(), None);
     assert_eq!(alive.get(), 0);
+}
+
+#[test]
+fn each_frame_has_a_header_of_its_own() {
+    let (mut driver, mut rx, mut tx, alive) = world(8);
+    let sum = Request {
+        start: 34,
+        field: 16,
+        ..PLAIN
+    };
+    let cut = Request {
+        headers: 54,
+        segment: 1460,
+        ..sum
+    };
+    for (bytes, request) in [(60, PLAIN), (9000, cut), (60, sum), (60, cut), (9000, sum)] {
+        let frame = Page::new(vec![7; bytes], &alive);
+        assert!(driver.send(frame, request).is_ok());
+    }
+    assert!(driver.kick());
+    let mut next = || tx.transmit_headed().map(|(header, f)| (header, f.len()));
+    assert_eq!(next(), Some(([0; 12], 60)));
+    let segments = [1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0, 0, 0];
+    assert_eq!(next(), Some((segments, 9000)));
+    assert_eq!(next(), Some(([1, 0, 0, 0, 0, 0, 34, 0, 16, 0, 0, 0], 60)));
+    assert_eq!(next(), Some((segments, 60)));
+    assert_eq!(next(), None, "too large a frame, and not to be cut");
+    assert_eq!(driver.counters.unfit, 1);
+
+    driver.refill();
+    for flags in 0..4 {
+        assert!(rx.deliver_flagged(&[1; 60], flags));
+    }
+    let mut frames = vec![];
+    driver.receive(&mut frames);
+    let vouched: Vec<bool> = frames.iter().map(|(_, vouched)| *vouched).collect();
+    assert_eq!(vouched, [false, true, true, true]);
 }
 
 #[test]
@@ -280,20 +344,22 @@ proptest! {
     /// buffer twice nor loses one.
     #[test]
     fn nonsense_is_survived(
+        start: u16, field: u16, headers: u16, segment: u16,
         entries in prop::collection::vec((0u32..600, any::<u32>(), any::<bool>()), 0..400),
         jumps in prop::collection::vec(any::<u16>(), 0..4),
     ) {
         let (mut driver, mut rx, mut tx, alive) = world(usize::MAX);
         driver.refill();
+        let request = Request { start, field, headers, segment };
         let mut frames = vec![];
         for (n, (id, bytes, receive)) in entries.into_iter().enumerate() {
             if receive { rx.finish(id, bytes) } else { tx.finish(id, bytes) }
             if n % 16 == 0 {
-                let _ = driver.send(Page::new(vec![0; 60], &alive));
+                let _ = driver.send(Page::new(vec![0; 60], &alive), request);
                 driver.kick();
                 driver.reap();
                 driver.receive(&mut frames);
-                for frame in frames.drain(..) {
+                for (frame, _) in frames.drain(..) {
                     prop_assert!(frame.end <= 4096 && frame.start == 12 && frame.start < frame.end);
                 }
                 driver.refill();

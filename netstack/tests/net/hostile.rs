@@ -1,7 +1,9 @@
 //! Peers, applications and frames that mean no good.
 
+use crate::card::OFFERS;
 use crate::link::{CLIENT_MAC, Link, OWNER, Pages, Random, SERVER_MAC, World};
 use netstack::address::Addressing;
+use netstack::offload::Offers;
 use netstack::sockets::{Command, Event, Readiness, Refusal};
 use netstack::stack::Stack;
 use proptest::prelude::*;
@@ -59,7 +61,14 @@ fn acquainted(seed: u64) -> World {
 }
 
 fn feed(world: &mut World, frame: &[u8]) -> Vec<Vec<u8>> {
-    world.stack.ingest(frame, world.now, &mut world.pages);
+    feed_as(world, frame, false)
+}
+
+/// `vouched`: the card says that the checksum is right.
+fn feed_as(world: &mut World, frame: &[u8], vouched: bool) -> Vec<Vec<u8>> {
+    world
+        .stack
+        .ingest(frame, vouched, world.now, &mut world.pages);
     world.stack.tick(world.now, &mut world.pages);
     world.stack.settle(world.now, &mut world.pages);
     world.take_outgoing()
@@ -129,10 +138,14 @@ fn waiting_clients_are_served_before_new_ones() {
     // All sockets become free at once, and as many new clients come in the same batch.
     for port in 2000..2064 {
         let reset = segment(port, TcpControl::Rst, 6, None, b"");
-        world.stack.ingest(&reset, world.now, &mut world.pages);
+        world
+            .stack
+            .ingest(&reset, false, world.now, &mut world.pages);
     }
     for port in 4000..4064 {
-        world.stack.ingest(&syn(port), world.now, &mut world.pages);
+        world
+            .stack
+            .ingest(&syn(port), false, world.now, &mut world.pages);
     }
     world.stack.settle(world.now, &mut world.pages);
     let mut ports = answered(world.take_outgoing());
@@ -216,7 +229,15 @@ fn a_client_that_resets_does_not_stop_others() {
 
 #[test]
 fn without_pages_nothing_is_lost_for_good() {
-    let mut world = acquainted(7);
+    for offers in OFFERS {
+        starve(offers, true);
+    }
+    starve(OFFERS[2], false);
+}
+
+fn starve(offers: Offers, large: bool) {
+    let mut world = World::with(7, Link::perfect(), offers);
+    world.pages.large = large;
     world.serve((0..50_000u32).map(|i| i as u8).collect());
     let handle = world.connect();
     let (mut sent, mut answer) = (false, vec![]);
@@ -251,7 +272,9 @@ fn only_the_owner_reaches_a_socket() {
             &mut world.sockets,
         );
         for frame in std::mem::take(&mut world.end.outgoing) {
-            world.stack.ingest(&frame, world.now, &mut world.pages);
+            world
+                .stack
+                .ingest(&frame, false, world.now, &mut world.pages);
         }
         world.stack.flush(world.now, &mut world.pages);
         let frames = world.take_outgoing();
@@ -359,8 +382,8 @@ fn a_restarted_application_starts_clean() {
 #[test]
 fn dhcp_gives_up_and_takes_the_fixed_address() {
     let addressing = Addressing::parse("ip=10.9.8.7/24 gw=10.9.8.1 dhcp").unwrap();
-    let mut stack: Stack<Box<[u8]>, Rc<[u8]>> = Stack::new(SERVER_MAC, addressing, 1, 0);
-    let mut pages = Pages { left: usize::MAX };
+    let mut stack: Stack<Box<[u8]>, Rc<[u8]>> = Stack::new(SERVER_MAC, OFFERS[2], addressing, 1, 0);
+    let mut pages = Pages::many();
     let mut asked = 0;
     for now in (0..4_000_000).step_by(100_000) {
         assert_eq!(stack.address().is_some(), now > 3_000_000, "{now}");
@@ -374,15 +397,72 @@ fn dhcp_gives_up_and_takes_the_fixed_address() {
     assert_eq!(stack.address().unwrap().ip, Ipv4Address::new(10, 9, 8, 7));
 }
 
+#[test]
+fn damaged_segments_are_dropped_unless_the_card_vouches_for_them() {
+    for offers in OFFERS {
+        let mut world = World::with(14, Link::perfect(), offers);
+        world.serve(vec![1]);
+        assert_eq!(world.request(b"x"), [1]);
+        let mut syn = segment(6000, TcpControl::Syn, 5, None, b"");
+        syn[50] ^= 1;
+        assert!(feed(&mut world, &syn).is_empty());
+        assert_eq!(world.stack.counters.damaged, 1);
+        world.stack.ingest(&syn, true, world.now, &mut world.pages);
+        world.stack.settle(world.now, &mut world.pages);
+        assert_eq!(flags(&world.take_outgoing()[0]), 0x12);
+    }
+}
+
+#[test]
+fn a_peer_with_small_segments_gets_small_frames() {
+    let mut world = World::with(15, Link::perfect(), OFFERS[2]);
+    world.serve(vec![8; 20_000]);
+    assert_eq!(world.request(b"x"), vec![8; 20_000]);
+    let cut = world.card.cut;
+    let tcp = |control, seq, ack, mss, payload: &'static [u8]| {
+        let mut frame = segment(7000, control, seq, ack, payload);
+        if control == TcpControl::Syn {
+            frame.extend([2, 4, 0, mss]);
+            frame[46] = 0x60;
+            frame[17] += 4;
+            Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
+            TcpPacket::new_unchecked(&mut frame[34..])
+                .fill_checksum(&CLIENT.into(), &SERVER.into());
+        }
+        frame
+    };
+    let syn_ack = feed(&mut world, &tcp(TcpControl::Syn, 5, None, 60, b""));
+    let ours = TcpPacket::new_checked(&syn_ack[0][34..])
+        .unwrap()
+        .seq_number();
+    feed(
+        &mut world,
+        &tcp(TcpControl::Psh, 6, Some(ours.0.wrapping_add(1)), 0, b"GET"),
+    );
+    let mut payload = 0;
+    for _ in 0..4 {
+        world.round(300);
+        for frame in world.end.incoming.drain(..) {
+            let bytes = frame.len() - 54;
+            assert!(bytes <= 60, "{bytes}");
+            payload += bytes;
+        }
+    }
+    assert!(payload >= 20_000);
+    assert!(world.card.cut > cut);
+}
+
 /// Feeds frames in a world where a connection is open, then checks that service goes on.
-fn survives(frames: &[Vec<u8>]) {
-    let mut world = acquainted(12);
+fn survives(frames: &[Vec<u8>], vouched: bool) {
+    let mut world = World::with(12, Link::perfect(), OFFERS[frames.len() % 3]);
+    world.serve(vec![1]);
+    assert_eq!(world.request(b"x"), [1]);
     let handle = world.connect();
     for _ in 0..4 {
         world.round(300);
     }
     for frame in frames {
-        for out in feed(&mut world, frame) {
+        for out in feed_as(&mut world, frame, vouched) {
             assert!(out.len() <= 1514);
         }
         world.now += 1000;
@@ -397,8 +477,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn garbage_is_survived(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..1600), 0..40)) {
-        survives(&frames);
+    fn garbage_is_survived(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..1600), 0..40), vouched: bool) {
+        survives(&frames, vouched);
     }
 
     /// Valid frames with a few bytes changed and checksums made right again, so that they get
@@ -429,15 +509,15 @@ proptest! {
             }
             frame
         }).collect();
-        survives(&frames);
+        survives(&frames, random.below(2) == 0);
     }
 
     #[test]
     fn mutated_arp_icmp_and_dhcp_are_survived(seed in any::<u64>()) {
         let mut random = Random::new(seed);
         let addressing = Addressing::parse("dhcp").unwrap();
-        let mut stack: Stack<Box<[u8]>, Rc<[u8]>> = Stack::new(SERVER_MAC, addressing, seed, 0);
-        let mut pages = Pages { left: usize::MAX };
+        let mut stack: Stack<Box<[u8]>, Rc<[u8]>> = Stack::new(SERVER_MAC, OFFERS[2], addressing, seed, 0);
+        let mut pages = Pages::many();
         for n in 0..200i64 {
             let mut frame = vec![0u8; 60 + random.below(500) as usize];
             for byte in frame.iter_mut() {
@@ -467,7 +547,7 @@ proptest! {
                     Ipv4Packet::new_unchecked(&mut frame[14..]).fill_checksum();
                 }
             }
-            stack.ingest(&frame, n * 50_000, &mut pages);
+            stack.ingest(&frame, random.below(2) == 0, n * 50_000, &mut pages);
             stack.tick(n * 50_000, &mut pages);
             stack.settle(n * 50_000, &mut pages);
             stack.outgoing.drain(|p| p, |_, _| {});

@@ -1,6 +1,8 @@
 //! A small world: the stack under test as the server, smoltcp as the clients, a link between.
 
+use crate::card::Card;
 use netstack::address::Addressing;
+use netstack::offload::Offers;
 use netstack::pack::Pool;
 use netstack::sockets::{Command, Event, Readiness};
 use netstack::stack::Stack;
@@ -51,13 +53,27 @@ impl Random {
 /// Pages for the stack, counted; `left` may be set to simulate a short pool.
 pub struct Pages {
     pub left: usize,
+    /// Buffers of more than a page are to be had.
+    pub large: bool,
+}
+
+impl Pages {
+    pub fn many() -> Pages {
+        Pages {
+            left: usize::MAX,
+            large: true,
+        }
+    }
 }
 
 impl Pool for Pages {
     type Page = Box<[u8]>;
-    fn page(&mut self) -> Option<Box<[u8]>> {
+    fn page(&mut self, bytes: usize) -> Option<Box<[u8]>> {
+        if bytes > 4096 && !self.large {
+            return None;
+        }
         self.left = self.left.checked_sub(1)?;
-        Some(vec![0; 4096].into())
+        Some(vec![0; bytes.next_power_of_two().max(4096)].into())
     }
 }
 
@@ -113,6 +129,7 @@ struct Served {
 pub struct World {
     pub stack: Stack<Box<[u8]>, Rc<[u8]>>,
     pub pages: Pages,
+    pub card: Card,
     pub now: i64,
     pub end: End,
     pub client: Interface,
@@ -129,8 +146,13 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, link: Link) -> World {
+        World::with(seed, link, Offers::default())
+    }
+
+    /// With a card that offers something.
+    pub fn with(seed: u64, link: Link, offers: Offers) -> World {
         let addressing = Addressing::parse("static").unwrap();
-        let mut stack = Stack::new(SERVER_MAC, addressing, seed, 0);
+        let mut stack = Stack::new(SERVER_MAC, offers, addressing, seed, 0);
         stack.listen(OWNER, 80, 64).unwrap();
         let mut end = End::default();
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(CLIENT_MAC)));
@@ -142,7 +164,8 @@ impl World {
         });
         World {
             stack,
-            pages: Pages { left: usize::MAX },
+            pages: Pages::many(),
+            card: Card { offers, cut: 0 },
             now: 0,
             end,
             client,
@@ -213,12 +236,15 @@ impl World {
         out
     }
 
-    /// The frames that the stack wants to send.
+    /// The frames that leave the card.
     pub fn take_outgoing(&mut self) -> Vec<Vec<u8>> {
         let mut frames = vec![];
         self.stack.outgoing.drain(
             |page| page,
-            |page, run| frames.push(page[run.offset..run.offset + run.len].to_vec()),
+            |page, run| {
+                let frame = page[run.offset..run.offset + run.len].to_vec();
+                frames.extend(self.card.send(frame, run.offload));
+            },
         );
         frames
     }
@@ -229,8 +255,10 @@ impl World {
         let time = Instant::from_micros(self.now);
         self.client.poll(time, &mut self.end, &mut self.sockets);
         let frames = std::mem::take(&mut self.end.outgoing);
-        for frame in self.pass(frames) {
-            self.stack.ingest(&frame, self.now, &mut self.pages);
+        for mut frame in self.pass(frames) {
+            let verified = self.card.receive(&mut frame, &mut self.random);
+            self.stack
+                .ingest(&frame, verified, self.now, &mut self.pages);
         }
         self.stack.tick(self.now, &mut self.pages);
         self.stack.settle(self.now, &mut self.pages);

@@ -1,5 +1,6 @@
 //! The stack against another one over a link that loses, repeats and reorders frames.
 
+use crate::card::OFFERS;
 use crate::link::{Link, World};
 
 fn body(n: usize) -> Vec<u8> {
@@ -10,23 +11,43 @@ fn body(n: usize) -> Vec<u8> {
 
 #[test]
 fn answers_arrive_byte_exact() {
-    let mut world = World::new(1, Link::perfect());
-    for n in [1, 1024, 4096, 16 * 1024, 64 * 1024, 1024 * 1024] {
-        world.serve(body(n));
-        assert_eq!(world.request(b"GET"), body(n), "{n} bytes");
+    for (seed, offers) in (1..).zip(OFFERS) {
+        let mut world = World::with(seed, Link::perfect(), offers);
+        for n in [1, 1024, 4096, 16 * 1024, 64 * 1024, 1024 * 1024] {
+            world.serve(body(n));
+            assert_eq!(world.request(b"GET"), body(n), "{n} bytes");
+        }
+        assert_eq!(world.card.cut > 60, offers.segmentation);
+    }
+}
+
+#[test]
+fn answers_arrive_without_large_buffers() {
+    for loss in [0, 20] {
+        let link = Link {
+            loss,
+            ..Link::perfect()
+        };
+        let mut world = World::with(21, link, OFFERS[2]);
+        world.pages.large = false;
+        for n in [1024, 16 * 1024, 256 * 1024] {
+            world.serve(body(n));
+            assert_eq!(world.request(b"GET"), body(n), "{n} bytes");
+        }
     }
 }
 
 #[test]
 fn answers_survive_a_bad_link() {
-    for seed in 0..4 {
-        let mut world = World::new(
+    for seed in 0..6 {
+        let mut world = World::with(
             seed,
             Link {
                 loss: 30,
                 repeat: 30,
                 swap: 50,
             },
+            OFFERS[seed as usize % 3],
         );
         for n in [1, 1024, 16 * 1024, 256 * 1024] {
             world.serve(body(n));
@@ -54,7 +75,7 @@ fn requests_are_byte_exact_and_respect_the_window() {
 
 #[test]
 fn sockets_are_reused_over_thousands_of_connections() {
-    let mut world = World::new(3, Link::perfect());
+    let mut world = World::with(3, Link::perfect(), OFFERS[2]);
     world.serve(body(1000));
     let answers = world.many(22, 4000);
     assert_eq!(answers, 4000);
@@ -67,13 +88,14 @@ fn sockets_are_reused_over_thousands_of_connections() {
 
 #[test]
 fn reuse_survives_a_bad_link() {
-    let mut world = World::new(
+    let mut world = World::with(
         5,
         Link {
             loss: 10,
             repeat: 10,
             swap: 20,
         },
+        OFFERS[2],
     );
     world.serve(body(3000));
     assert_eq!(world.many(22, 300), 300);
@@ -92,7 +114,7 @@ fn copies_are_counted() {
 
 #[test]
 fn more_clients_than_sockets_all_get_their_answer() {
-    let mut world = World::new(13, Link::perfect());
+    let mut world = World::with(13, Link::perfect(), OFFERS[1]);
     world.serve(body(2000));
     let begun = world.now;
     assert_eq!(world.many(120, 1200), 1200);
