@@ -37,10 +37,12 @@ const TESTS: [(&str, Test); 16] = [
 ];
 
 const RETURNED: &str = "memory is returned to the page";
+const COMES_BACK: &str = "a component that faults comes back";
 
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
     let name = |what: &str| format!("web: {what}");
-    let mut all = TESTS.iter().map(|(what, _)| *what).chain([RETURNED]);
+    let more = [RETURNED, COMES_BACK];
+    let mut all = TESTS.iter().map(|(what, _)| *what).chain(more);
     if all.any(|what| outcomes.wants(&name(what))) {
         let step = Step::start("booting the web server");
         let served = serve(project, 128);
@@ -54,6 +56,9 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
                     });
                 }
                 memory_is_returned(outcomes, &mut served);
+                outcomes.run(&name(COMES_BACK), || {
+                    cgi_comes_back(served.port).map_err(|why| served.explain(&why))
+                });
             }
             Err(why) => outcomes.count("web: boots", Err(why)),
         }
@@ -140,6 +145,25 @@ fn memory_is_returned(outcomes: &mut Outcomes, served: &mut Served) {
         };
         check().map_err(|why| served.explain(&why))
     });
+}
+
+/// The CGI component faults again and again: its own requests fail, the server goes on.
+fn cgi_comes_back(port: u16) -> Result<(), String> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut steady = Connection::open(port)?;
+    for _ in 0..10 {
+        expect(&get(port, "/cgi?crash")?, 502)?;
+        steady.send(b"GET /f1024.txt HTTP/1.1\r\nHost: t\r\n\r\n")?;
+        expect(&steady.receive(false)?, 200)?;
+        let deadline = Instant::now() + PATIENCE;
+        while get(port, "/cgi?bytes=1024")?.status != 200 {
+            if Instant::now() > deadline {
+                return Err("it does not come back".into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(())
 }
 
 fn load_of(port: u16, keep_alive: bool, path: &str) -> Result<(), String> {
