@@ -196,6 +196,32 @@ fn admissions_end_with_the_buffer() {
     w.settled();
 }
 
+/// The manager takes a buffer away from one holder and finds it in use by the next: the first has
+/// it mapped no longer, and is a sender no longer.
+#[test]
+fn admissions_end_with_the_mapping() {
+    let w = world();
+    let shared = filled(w.victim, 1);
+    let id = shared.id();
+    drop(Cbuf::receive(w.server, shared.send(SERVER), VICTIM).unwrap());
+    let got = Cbuf::receive(w.hostile, shared.send(HOSTILE), VICTIM).unwrap();
+    drop(Cbuf::receive(w.server, got.send(SERVER), HOSTILE).unwrap());
+    drop((shared, got));
+    // Free again, with both mappings.
+    drop((0..4).map(|_| filled(w.victim, 2)).collect::<Vec<_>>());
+    drop(Buffer::try_alloc(w.victim, 1).unwrap());
+    let there = w.server.record(id).unwrap();
+    assert!(there.admits(HOSTILE));
+    let order = std::sync::atomic::Ordering::SeqCst;
+    there.state.fetch_add(1, order);
+    w.host.with(|m| m.set_pool(VICTIM, 0)).unwrap();
+    there.state.fetch_sub(1, order);
+    assert!(there.load().page_number() != 0, "it kept the buffer");
+    assert_eq!(w.hostile.record(id).unwrap().load().page_number(), 0);
+    let refused = Cbuf::receive(w.server, named(id), HOSTILE);
+    assert_eq!(refused.unwrap_err(), Error::BadBuffer);
+}
+
 /// What it sent before it died is still received; what the buffer holds next is not its to name.
 #[test]
 fn admissions_end_with_the_sender() {
