@@ -7,8 +7,8 @@ use abi::cptr::{L2_BYTES, SLOT_BYTES};
 use paging::Level;
 
 /// Spaces that capabilities' bases are numbers of. A capability never overlaps one of another
-/// tree. The number becomes the top byte of its place in the database.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// tree, and each has its own tree in the database.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Tree {
     /// Physical memory and what it was made into.
@@ -25,8 +25,21 @@ pub enum Tree {
 pub const MAX_END: u64 = 1 << 52;
 
 impl Tree {
-    pub(crate) const fn place(self, base: u64) -> u64 {
-        ((self as u64) << 56) | base
+    pub const ALL: [Tree; 5] = [
+        Tree::Memory,
+        Tree::Mappings,
+        Tree::Ports,
+        Tree::Cores,
+        Tree::Console,
+    ];
+
+    /// Regions begin and end at multiples of `1 << granule_bits`.
+    #[inline]
+    pub const fn granule_bits(self) -> u32 {
+        match self {
+            Tree::Memory | Tree::Mappings => PAGE.trailing_zeros(),
+            Tree::Ports | Tree::Cores | Tree::Console => 0,
+        }
     }
 }
 
@@ -88,7 +101,7 @@ pub const MAX_L1_BYTES: u64 = 1 << 20;
 /// Most bytes one `retype` clears, so that it is bounded.
 pub const MAX_ZEROED: u64 = 1 << 20;
 /// Frames nest this deep at most, which bounds the search from a page-table entry to its mapping.
-pub const MAX_NESTING: u32 = 8;
+pub const MAX_NESTING: u16 = 8;
 
 const ANY: Size = Size::Multiple {
     granule: PAGE,
@@ -292,10 +305,7 @@ impl TypeInfo {
 
     /// What its base must be a multiple of.
     pub fn alignment(&self) -> u64 {
-        match self.tree {
-            Tree::Memory | Tree::Mappings => PAGE,
-            Tree::Ports | Tree::Cores | Tree::Console => 1,
-        }
+        1 << self.tree.granule_bits()
     }
 
     /// Slots inside an object of `bytes`.

@@ -177,7 +177,7 @@ impl<P: Platform> Caps<P> {
         l1.need(Rights::WRITE)?;
         let dest = self.inner_slot(l1, index)?;
         check_empty(dest)?;
-        self.put(dest, &l2.cap());
+        self.mdb.insert_copy(dest, &l2.cap(), l2);
         Ok(())
     }
 

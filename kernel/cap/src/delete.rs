@@ -85,18 +85,18 @@ impl<P: Platform> Caps<P> {
         let cap = slot.cap();
         let line = info(cap.ty);
         if line.is_mapping() {
-            budget.spend(REMOVE + cap.extra)?;
+            budget.spend(REMOVE + u32::from(cap.extra))?;
             self.destroy_mapping(slot);
             return Ok(());
         }
         budget.spend(REMOVE)?;
         if self.has_copies(slot) {
-            self.take_out(slot);
+            self.mdb.remove(slot);
             return Ok(());
         }
         self.platform.destroyed(&cap);
         if line.is_simple() {
-            self.take_out(slot);
+            self.mdb.remove(slot);
             return Ok(());
         }
         let next = self.pending.map_or(0, SlotRef::expose);
@@ -125,7 +125,7 @@ impl<P: Platform> Caps<P> {
             // SAFETY: `begin_delete` stored the slot that was first on the list before this one; it
             // is marked, so nothing but this list empties it, and no memory is retyped meanwhile.
             self.pending = unsafe { SlotRef::from_exposed(next) };
-            self.take_out(top);
+            self.mdb.remove(top);
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ impl<P: Platform> Caps<P> {
             return self.empty_table(top, budget);
         }
         if cap.ty == CapType::Component {
-            while let Some(entry) = self.first_descendant(top) {
+            while let Some(entry) = self.mdb.first_descendant(top) {
                 self.begin_delete(entry, budget)?;
             }
         }

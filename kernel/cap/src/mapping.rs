@@ -54,7 +54,7 @@ pub fn place(cap: &Cap) -> Option<Place> {
     Some(Place {
         table: cap.data[0] & TABLE_MASK,
         level,
-        run: Run::new(level, first, u16::try_from(cap.extra).ok()?).ok()?,
+        run: Run::new(level, first, cap.extra).ok()?,
     })
 }
 
@@ -136,7 +136,7 @@ impl<P: Platform> Caps<P> {
             base: cap.base,
             bytes: cap.bytes,
             data: [word(base, level, first), offset],
-            extra: u32::from(count),
+            extra: count,
         };
         let view = self.table(base);
         if line.is_frame() {
@@ -177,7 +177,7 @@ impl<P: Platform> Caps<P> {
             }
         }
         // Entries that were not present are in no TLB: nothing to flush.
-        self.put(dest, &made);
+        self.mdb.insert(dest, &made);
         Ok(())
     }
 
@@ -318,19 +318,17 @@ impl<P: Platform> Caps<P> {
         if !entry.is_present() {
             return None;
         }
-        let mapped = Tree::Mappings.place(entry.address().0);
-        let mut from = Key::at(Tree::Mappings.place(0));
-        loop {
-            let region = self.mdb.first_ending_after(&from, mapped)?.key();
-            if region.place > mapped {
-                return None;
-            }
+        let mapped = entry.address().0;
+        let mut next = self.mdb.first_reaching(Tree::Mappings, mapped);
+        while let Some(slot) = next
+            && slot.base() <= mapped
+        {
+            let region = slot.key();
             let last = Key {
                 eq: [word(table, level, index), u64::MAX],
-                address: usize::MAX,
                 ..region
             };
-            let hit = self.mdb.last_before(&last).filter(|slot| {
+            let hit = self.mdb.last_upto(&last).filter(|slot| {
                 place(&slot.cap()).is_some_and(|place| {
                     place.table == table && place.level == level && place.run.contains(index)
                 })
@@ -338,8 +336,10 @@ impl<P: Platform> Caps<P> {
             if hit.is_some() {
                 return hit;
             }
-            from = region.after_region();
+            let after = self.mdb.first_after(&region.after_region())?;
+            next = self.mdb.reaching_from(after, mapped);
         }
+        None
     }
 
     /// Clears the entries of the mapping in `slot` and empties the slot.
@@ -348,7 +348,7 @@ impl<P: Platform> Caps<P> {
             self.table(place.table).unmap(place.run);
             self.stale_tlb = true;
         }
-        self.take_out(slot);
+        self.mdb.remove(slot);
     }
 
     /// Destroys every mapping (of type `mapping`) of the object. Errors: `Again`.

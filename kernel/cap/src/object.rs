@@ -3,7 +3,7 @@
 use crate::captype::{Equality, MAX_END, Size, info};
 use crate::cspace::check_empty;
 use crate::mapping;
-use crate::slot::{Cap, Key, SlotRef};
+use crate::slot::{Cap, SlotRef};
 use crate::{Caps, Platform};
 use abi::captype::CapType;
 use abi::{Error, Rights};
@@ -65,12 +65,11 @@ impl<P: Platform> Caps<P> {
             bytes,
             ..Cap::NULL
         };
-        let from = Key::at(line.tree.place(0));
-        let other = self.mdb.first_ending_after(&from, line.tree.place(base));
-        if other.is_some_and(|slot| slot.key().place < cap.end()) {
+        let other = self.mdb.first_reaching(line.tree, base);
+        if other.is_some_and(|slot| slot.base() < cap.end()) {
             return Err(Error::Overlaps);
         }
-        self.put(dest, &cap);
+        self.mdb.insert(dest, &cap);
         Ok(())
     }
 
@@ -98,7 +97,7 @@ impl<P: Platform> Caps<P> {
         check_empty(dest)?;
         let mut cap = source.cap();
         cap.rights &= mask;
-        self.put(dest, &cap);
+        self.mdb.insert_copy(dest, &cap, source);
         Ok(())
     }
 
@@ -113,9 +112,7 @@ impl<P: Platform> Caps<P> {
             return Err(Error::WrongType);
         }
         check_empty(dest)?;
-        let cap = source.cap();
-        self.take_out(source);
-        self.put(dest, &cap);
+        self.mdb.replace(source, dest);
         Ok(())
     }
 
@@ -198,19 +195,7 @@ impl<P: Platform> Caps<P> {
             extra: 0,
             ..parent.cap()
         };
-        self.put(dest, &cap);
+        self.mdb.insert(dest, &cap);
         Ok(())
-    }
-
-    /// Fills an empty slot.
-    pub(crate) fn put(&mut self, dest: SlotRef, cap: &Cap) {
-        dest.set(cap);
-        self.mdb.insert(dest);
-    }
-
-    /// Empties a slot, and nothing else.
-    pub(crate) fn take_out(&mut self, slot: SlotRef) {
-        self.mdb.remove(slot);
-        slot.set(&Cap::NULL);
     }
 }

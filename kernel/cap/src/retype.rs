@@ -64,7 +64,8 @@ impl<P: Platform> Caps<P> {
         if base & (line.alignment() - 1) != 0 {
             return Err(Error::BadAlign);
         }
-        if self.has_descendant_in(source, base, total) {
+        let next = self.next_descendant(source, base);
+        if next.is_some_and(|slot| slot.base() < base.saturating_add(total)) {
             return Err(Error::Overlaps);
         }
         dest.iter().try_for_each(check_empty)?;
@@ -81,45 +82,35 @@ impl<P: Platform> Caps<P> {
             extra: nesting,
         };
         for slot in dest.iter() {
-            self.put(slot, &child);
+            self.mdb.insert_before(slot, &child, next);
             self.platform.created(&child);
             child.base = child.base.wrapping_add(bytes);
         }
         Ok(())
     }
 
+    /// The first after the capability and its copies that ends after `base`, a place in its
+    /// region. If it begins before the end of a range from `base` on, it is a descendant in that
+    /// range; else the range is free, and what is made there stands before it.
+    fn next_descendant(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
+        self.mdb.reaching_from(self.mdb.after_copies(slot)?, base)
+    }
+
     /// Has the capability a descendant (other than a mapping) that meets `[base, base + bytes)`?
     pub fn has_descendant_in(&self, slot: SlotRef, base: u64, bytes: u64) -> bool {
-        if info(slot.cap().ty).is_leaf() {
-            return false;
-        }
-        let tree = info(slot.cap().ty).tree;
-        // All descendants follow the copies. The first that ends after `base` is the first that
-        // could meet the range, and no later one begins before it.
-        let after = slot.key().after_copies();
-        let end = tree.place(base.saturating_add(bytes));
-        self.mdb
-            .first_ending_after(&after, tree.place(base))
-            .is_some_and(|found| found.key().place < end)
+        !info(slot.cap().ty).is_leaf()
+            && self
+                .next_descendant(slot, base)
+                .is_some_and(|found| found.base() < base.saturating_add(bytes))
     }
 
     /// Has the capability any descendant other than a mapping?
     pub fn has_descendants(&self, slot: SlotRef) -> bool {
-        self.first_descendant(slot).is_some()
+        self.mdb.first_descendant(slot).is_some()
     }
 
     /// Is there another capability to the same object?
     pub fn has_copies(&self, slot: SlotRef) -> bool {
         self.mdb.other_copy(slot).is_some()
-    }
-
-    pub(crate) fn first_descendant(&self, slot: SlotRef) -> Option<SlotRef> {
-        if info(slot.cap().ty).is_leaf() {
-            return None;
-        }
-        let end = slot.end();
-        self.mdb
-            .first_after(&slot.key().after_copies())
-            .filter(|found| found.key().place < end)
     }
 }

@@ -34,7 +34,7 @@ impl<P: Platform> Caps<P> {
             let victim = self
                 .mdb
                 .other_copy(slot)
-                .or_else(|| self.first_descendant(slot));
+                .or_else(|| self.mdb.first_descendant(slot));
             match victim {
                 Some(victim) => self.begin_delete(victim, budget)?,
                 None => break,

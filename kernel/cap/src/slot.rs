@@ -1,6 +1,7 @@
 //! The 64-byte slot: one capability and its node of the mapping database.
 
-use crate::captype::{self, Equality};
+use crate::captype::{self, Equality, Tree, TypeInfo};
+use crate::mdb::link::{Link, Side};
 use abi::Rights;
 use abi::captype::CapType;
 use abi::cptr::SLOT_BYTES;
@@ -19,9 +20,17 @@ pub struct Cap {
     /// Type-specific. Entry: entry address, badge. Irq: two words of the kernel's. Mapping: see
     /// [`crate::mapping`]. Otherwise zero.
     pub data: [u64; 2],
-    /// Type-specific. Frame, DevFrame: how deep it is nested in others. Mapping: entries.
-    pub extra: u32,
+    /// Type-specific, below [`EXTRA_LIMIT`]. Frame, DevFrame: how deep it is nested in others.
+    /// Mapping: entries.
+    pub extra: u16,
 }
+
+/// What [`Cap::extra`] is less than.
+pub const EXTRA_LIMIT: u16 = 1 << (u64::BITS - SIZE_BITS);
+/// Bits of a slot's size word that are the size: enough for [`captype::MAX_END`].
+const SIZE_BITS: u32 = 53;
+const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
+const _: () = assert!(captype::MAX_END <= SIZE_MASK);
 
 impl Cap {
     pub const NULL: Cap = Cap {
@@ -33,57 +42,47 @@ impl Cap {
         extra: 0,
     };
 
-    /// Where it stands in the database, before every copy of it.
+    /// Where it stands in the database, beside every copy of it.
     pub fn key(&self) -> Key {
         let info = captype::info(self.ty);
-        let [eq0, eq1] = match info.equality {
-            Equality::Region => [0, 0],
-            Equality::RegionAndData => self.data,
-        };
         Key {
-            place: info.tree.place(self.base),
+            tree: info.tree,
+            base: self.base,
             rank: info.rank,
             smaller: !self.bytes,
-            eq: [eq0, eq1],
-            address: 0,
+            eq: match info.equality {
+                Equality::Region => [0, 0],
+                Equality::RegionAndData => self.data,
+            },
         }
     }
 
     /// One past its last place.
     pub fn end(&self) -> u64 {
-        let end = self.base.saturating_add(self.bytes);
-        captype::info(self.ty).tree.place(end)
+        self.base.saturating_add(self.bytes)
     }
 }
 
-/// The ordering of the database: `(tree, base, type, -size, equality.., address)`, with tree and
-/// base in one word.
+/// The ordering of the database: `(tree, base, type, -size, equality..)`. What has the same key
+/// names the same object.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Key {
-    pub(crate) place: u64,
+    pub(crate) tree: Tree,
+    pub(crate) base: u64,
     pub(crate) rank: u8,
     pub(crate) smaller: u64,
     pub(crate) eq: [u64; 2],
-    pub(crate) address: usize,
 }
 
 impl Key {
-    /// Before everything at `place`.
-    pub(crate) const fn at(place: u64) -> Key {
+    /// Before everything at `base`.
+    pub const fn at(tree: Tree, base: u64) -> Key {
         Key {
-            place,
+            tree,
+            base,
             rank: 0,
             smaller: 0,
             eq: [0; 2],
-            address: 0,
-        }
-    }
-
-    /// After every copy.
-    pub(crate) const fn after_copies(self) -> Key {
-        Key {
-            address: usize::MAX,
-            ..self
         }
     }
 
@@ -91,19 +90,7 @@ impl Key {
     pub(crate) const fn after_region(self) -> Key {
         Key {
             eq: [u64::MAX; 2],
-            address: usize::MAX,
             ..self
-        }
-    }
-
-    /// Do both name the same object?
-    pub(crate) fn same_object(&self, other: &Key) -> bool {
-        Key {
-            address: 0,
-            ..*self
-        } == Key {
-            address: 0,
-            ..*other
         }
     }
 }
@@ -112,19 +99,19 @@ impl Key {
 #[repr(C, align(64))]
 pub struct Slot {
     base: Cell<u64>,
-    bytes: Cell<u64>,
+    /// The size, and `extra` above it.
+    size: Cell<u64>,
     data: [Cell<u64>; 2],
-    pub(crate) left: Cell<Option<SlotRef>>,
-    pub(crate) right: Cell<Option<SlotRef>>,
-    /// Largest [`Cap::end`] in the subtree.
-    pub(crate) max_end: Cell<u64>,
+    /// Children in the database's tree, or the neighbours in its order; see [`crate::mdb`].
+    links: [Cell<Link>; 2],
+    parent: Cell<Option<SlotRef>>,
     ty: Cell<CapType>,
     /// The last copy, and what belongs to its object is being taken apart.
     deleting: Cell<bool>,
     rights: Cell<u8>,
-    /// Level in the AA tree, 0 outside.
-    pub(crate) level: Cell<u8>,
-    extra: Cell<u32>,
+    /// Bits 39 to 32 and 31 to 0 of the largest [`Slot::last`] in the subtree.
+    reach_high: Cell<u8>,
+    reach_low: Cell<u32>,
 }
 
 const _: () = assert!(size_of::<Slot>() == SLOT_BYTES);
@@ -141,16 +128,15 @@ impl Slot {
     #[allow(clippy::declare_interior_mutable_const)]
     pub const EMPTY: Slot = Slot {
         base: Cell::new(0),
-        bytes: Cell::new(0),
+        size: Cell::new(0),
         data: [const { Cell::new(0) }; 2],
-        left: Cell::new(None),
-        right: Cell::new(None),
-        max_end: Cell::new(0),
+        links: [const { Cell::new(Link::NONE) }; 2],
+        parent: Cell::new(None),
         ty: Cell::new(CapType::Null),
         deleting: Cell::new(false),
         rights: Cell::new(0),
-        level: Cell::new(0),
-        extra: Cell::new(0),
+        reach_high: Cell::new(0),
+        reach_low: Cell::new(0),
     };
 
     /// Where the kernel's invocation path, which is not Rust, finds type, deleting mark, base and
@@ -176,7 +162,7 @@ impl Slot {
     }
     #[inline(always)]
     pub fn bytes(&self) -> u64 {
-        self.bytes.get()
+        self.size.get() & SIZE_MASK
     }
     /// Type-specific words; see [`Cap::data`].
     #[inline(always)]
@@ -203,9 +189,9 @@ impl Slot {
             ty: self.ty.get(),
             rights: self.rights(),
             base: self.base.get(),
-            bytes: self.bytes.get(),
+            bytes: self.bytes(),
             data: self.data(),
-            extra: self.extra.get(),
+            extra: (self.size.get() >> SIZE_BITS) as u16,
         }
     }
 
@@ -218,17 +204,68 @@ impl Slot {
         }
     }
 
+    /// One past its last place.
+    #[inline]
     pub(crate) fn end(&self) -> u64 {
-        self.cap().end()
+        self.base().saturating_add(self.bytes())
+    }
+
+    /// The number of its last granule, of which [`Tree::granule_bits`] says the size: 40 bits.
+    #[inline]
+    pub(crate) fn last(&self, granule_bits: u32) -> u64 {
+        self.end().saturating_sub(1) >> granule_bits
+    }
+
+    /// The line of the table for the capability that is here, also while it is being deleted.
+    #[inline]
+    pub(crate) fn info(&self) -> &'static TypeInfo {
+        captype::info(self.ty.get())
+    }
+
+    /// Does `other` hold a capability to the same object?
+    #[inline]
+    pub(crate) fn is_copy_of(&self, other: &Slot) -> bool {
+        self.base() == other.base()
+            && self.bytes() == other.bytes()
+            && self.ty.get() == other.ty.get()
+            && (self.info().equality == Equality::Region || self.data() == other.data())
+    }
+
+    #[inline]
+    pub(crate) fn link(&self, side: Side) -> Link {
+        self.links[side as usize].get()
+    }
+    #[inline]
+    pub(crate) fn set_link(&self, side: Side, link: Link) {
+        self.links[side as usize].set(link);
+    }
+    #[inline]
+    pub(crate) fn parent(&self) -> Option<SlotRef> {
+        self.parent.get()
+    }
+    #[inline]
+    pub(crate) fn set_parent(&self, parent: Option<SlotRef>) {
+        self.parent.set(parent);
+    }
+    /// The largest [`Slot::last`] in the subtree.
+    #[inline]
+    pub(crate) fn reach(&self) -> u64 {
+        (u64::from(self.reach_high.get()) << 32) | u64::from(self.reach_low.get())
+    }
+    #[inline]
+    pub(crate) fn set_reach(&self, reach: u64) {
+        self.reach_high.set((reach >> 32) as u8);
+        self.reach_low.set(reach as u32);
     }
 
     pub(crate) fn set(&self, cap: &Cap) {
         self.base.set(cap.base);
-        self.bytes.set(cap.bytes);
+        debug_assert!(cap.bytes <= SIZE_MASK && cap.extra < EXTRA_LIMIT);
+        self.size
+            .set((cap.bytes & SIZE_MASK) | (u64::from(cap.extra) << SIZE_BITS));
         self.data[0].set(cap.data[0]);
         self.data[1].set(cap.data[1]);
         self.rights.set(cap.rights.bits());
-        self.extra.set(cap.extra);
         self.deleting.set(false);
         self.ty.set(cap.ty);
     }
@@ -263,12 +300,23 @@ impl SlotRef {
     }
 
     pub(crate) fn key(self) -> Key {
-        Key {
-            address: self.address(),
-            ..self.cap().key()
-        }
+        self.cap().key()
     }
 
+    pub(crate) fn as_ptr(self) -> *mut Slot {
+        self.0.as_ptr()
+    }
+
+    /// What `as_ptr` gave; `None` for null.
+    ///
+    /// # Safety
+    /// The pointer is null, or what `as_ptr` gave for a slot that is still one.
+    #[inline(always)]
+    pub(crate) unsafe fn from_ptr(slot: *mut Slot) -> Option<SlotRef> {
+        NonNull::new(slot).map(SlotRef)
+    }
+
+    #[cfg(test)]
     pub(crate) fn address(self) -> usize {
         self.0.as_ptr().addr()
     }

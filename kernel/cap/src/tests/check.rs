@@ -2,56 +2,67 @@
 
 use super::{BOOT_SLOTS, DEVICE, World};
 use crate::captype::{Tree, info};
+use crate::mdb::link::Side;
 use crate::{Cap, SlotRef, mapping};
 use abi::captype::CapType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
-/// Every slot of the tree, in order, after checking the tree's own rules.
+/// Every slot of the database, in order, after checking the trees' own rules.
 pub fn tree(mdb: &crate::mdb::Mdb) -> Vec<SlotRef> {
     let mut all = Vec::new();
-    if let Some(root) = mdb.root() {
-        subtree(root, &mut all);
+    for tree in Tree::ALL {
+        let Some(root) = mdb.root(tree) else { continue };
+        assert_eq!(root.parent(), None);
+        let from = all.len();
+        subtree(root, tree, &mut all);
+        let nodes = &all[from..];
+        for pair in nodes.windows(2) {
+            assert!(pair[0].key() <= pair[1].key(), "order: {pair:?}");
+            assert_eq!(mdb.next(pair[0]), Some(pair[1]));
+            assert_eq!(mdb.prev(pair[1]), Some(pair[0]));
+        }
+        assert_eq!(mdb.prev(nodes[0]), None);
+        assert_eq!(nodes.last().and_then(|last| mdb.next(*last)), None);
     }
     assert_eq!(all.len() as u64, mdb.len());
-    for pair in all.windows(2) {
-        assert!(pair[0].key() < pair[1].key(), "order: {pair:?}");
-        assert_eq!(mdb.next(pair[0]), Some(pair[1]));
-        assert_eq!(mdb.prev(pair[1]), Some(pair[0]));
-    }
-    if let (Some(first), Some(last)) = (all.first(), all.last()) {
-        assert_eq!(mdb.prev(*first), None);
-        assert_eq!(mdb.next(*last), None);
-    }
     all
 }
 
-/// Returns the largest end below.
-fn subtree(node: SlotRef, all: &mut Vec<SlotRef>) -> u64 {
-    let level = node.level.get();
-    let (left, right) = (node.left.get(), node.right.get());
-    let mut end = node.end();
-    match left {
-        Some(left) => {
-            assert_eq!(left.level.get() + 1, level, "left child one level down");
-            end = end.max(subtree(left, all));
+/// Returns the rank, and the last granule that a region reaches.
+fn subtree(node: SlotRef, tree: Tree, all: &mut Vec<SlotRef>) -> (i32, u64) {
+    assert_eq!(node.info().tree, tree);
+    let fall = |side| 1 + i32::from(node.link(side).is_long());
+    let below = |side, all: &mut Vec<SlotRef>| match node.link(side).as_child() {
+        Some(child) => {
+            assert_eq!(child.parent(), Some(node));
+            subtree(child, tree, all)
         }
-        None => assert_eq!(level, 1, "a leaf"),
-    }
+        None => {
+            assert!(node.link(side).is_thread());
+            (-1, 0)
+        }
+    };
+    let (left, left_reach) = below(Side::Left, all);
     all.push(node);
-    match right {
-        Some(right) => {
-            let below = right.level.get();
-            assert!(below == level || below + 1 == level, "right child");
-            if let Some(far) = right.right.get() {
-                assert!(far.level.get() < level, "three in a row");
-            }
-            end = end.max(subtree(right, all));
-        }
-        None => assert_eq!(level, 1, "only a leaf lacks a right child"),
-    }
-    assert_eq!(node.max_end.get(), end, "augmentation");
-    end
+    let (right, right_reach) = below(Side::Right, all);
+    let rank = left + fall(Side::Left);
+    assert_eq!(rank, right + fall(Side::Right), "rank");
+    assert!(rank == 0 || left >= 0 || right >= 0, "a leaf has rank 0");
+    let reach = node
+        .last(tree.granule_bits())
+        .max(left_reach)
+        .max(right_reach);
+    assert_eq!(node.reach(), reach, "reach");
+    (rank, reach)
+}
+
+/// Nodes on the longest way down.
+pub fn height(node: Option<SlotRef>) -> usize {
+    let below = |node: SlotRef, side| height(node.link(side).as_child());
+    node.map_or(0, |node| {
+        1 + below(node, Side::Left).max(below(node, Side::Right))
+    })
 }
 
 /// May `inner` lie inside `outer`, though it is no copy?
@@ -85,7 +96,7 @@ fn regions(all: &[SlotRef]) {
         .collect();
     for (n, a) in caps.iter().enumerate() {
         for b in &caps[n + 1..] {
-            if info(a.ty).tree != info(b.ty).tree || a.end() <= b.key().place {
+            if info(a.ty).tree != info(b.ty).tree || a.end() <= b.base {
                 continue;
             }
             // They meet, and `a` comes first.

@@ -250,7 +250,7 @@ impl Model {
                 table.base + ((level as u64) << 9) + u64::from(first),
                 offset,
             ],
-            extra: u32::from(count),
+            extra: count,
             ..source
         };
         for n in 0..count {

@@ -1,0 +1,284 @@
+//! The mapping database: which capabilities are copies, descendants and ancestors of which.
+//!
+//! # Order
+//! Slots are ordered by `(tree, base, type, -size, equality..)`, [`crate::slot::Key`]. So copies stand side
+//! by side (in any order among themselves), and a capability's descendants follow its copies.
+//! Each [`Tree`] of types is a search tree of its own: no query crosses from one to another.
+//!
+//! # Structure
+//! A weak AVL tree (Haeupler, Sen and Tarjan, 2015): a node has a rank, which falls by one or two
+//! from a parent to a child; a missing child has rank -1 and a leaf has rank 0. Nodes do not store
+//! ranks; each of their two [`Link`]s says whether the rank falls by one or two along it, so that
+//! the way up after a change reads the nodes on it and no others. The tree is at most
+//! `2 * log2(n)` high (and as low as an AVL tree, 1.44 * log2(n), while nothing is removed), and
+//! insertion and removal rotate at most twice and change O(1) ranks, amortised.
+//!
+//! - Where a child is missing, its link is a *thread* to the neighbour in the order. So neighbours
+//!   are one or two loads away, and searching never remembers where it came from.
+//! - Each node knows its parent. So a slot is removed without a search, and what is made of a
+//!   capability (a copy, a part) is inserted at that capability without one.
+//! - Each node knows how far the regions in its subtree reach ([`reach`](crate::slot::Slot::reach)),
+//!   which prunes searches for what covers or meets a range of addresses. Regions nest, so the reach
+//!   seldom changes far up, and it is updated upwards only while it does change.
+//!
+//! All of this lies in 64-byte slots: links and parent are words, with flags in the six bits that
+//! are zero in a slot's address; the reach is a page number of 40 bits; a small type-specific number
+//! lies above the 53 bits of the size.
+//!
+//! # Costs, in nodes visited, for n capabilities
+//! | operation | expected | at most |
+//! |---|---|---|
+//! | neighbour, has copies, first descendant | 1 or 2 | O(log n) |
+//! | insert at a known place, replace, remove | O(1) amortised | O(log n) |
+//! | insert anywhere, search by key, range query | O(log n) | O(log n) |
+//! | nearest ancestor | O(log n), 1 where it is the neighbour | O(log n) |
+//!
+//! Nothing recurses, nothing keeps a path, nothing lies outside of the slots but the five roots.
+
+mod balance;
+pub(crate) mod link;
+mod query;
+
+use crate::captype::Tree;
+use crate::slot::{Cap, SlotRef};
+use link::{Link, Side};
+
+#[derive(Default)]
+pub struct Mdb {
+    roots: [Option<SlotRef>; Tree::ALL.len()],
+    len: u64,
+}
+
+impl Mdb {
+    pub const fn new() -> Mdb {
+        Mdb {
+            roots: [None; Tree::ALL.len()],
+            len: 0,
+        }
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn root(&self, tree: Tree) -> Option<SlotRef> {
+        self.roots[tree as usize]
+    }
+
+    /// Fills an empty slot and puts it in its place, found from the root.
+    pub fn insert(&mut self, new: SlotRef, cap: &Cap) {
+        match self.root(cap.key().tree) {
+            None => self.first(new, cap),
+            Some(root) => {
+                let (parent, side) = query::gap_after(root, &cap.key());
+                self.attach(new, cap, parent, side);
+            }
+        }
+    }
+
+    /// Fills an empty slot with what has the same key as `copy`, and puts it after that.
+    pub fn insert_copy(&mut self, new: SlotRef, cap: &Cap, copy: SlotRef) {
+        debug_assert!(cap.key() == copy.key());
+        let (parent, side) = query::gap_beside(copy, Side::Right);
+        self.attach(new, cap, parent, side);
+    }
+
+    /// Fills an empty slot and puts it before `next`, or last for `None`, where its key belongs.
+    pub fn insert_before(&mut self, new: SlotRef, cap: &Cap, next: Option<SlotRef>) {
+        debug_assert!(next.is_none_or(|next| cap.key() <= next.key()));
+        let Some((parent, side)) = next
+            .map(|next| query::gap_beside(next, Side::Left))
+            .or_else(|| {
+                Some((
+                    query::outermost(self.root(cap.key().tree)?, Side::Right),
+                    Side::Right,
+                ))
+            })
+        else {
+            return self.first(new, cap);
+        };
+        self.attach(new, cap, parent, side);
+    }
+
+    /// Takes a slot out and empties it. Nothing for an empty one.
+    pub fn remove(&mut self, old: SlotRef) {
+        if old.is_empty() {
+            return;
+        }
+        let tree = old.info().tree;
+        let heir = match old.link(Side::Left).as_child() {
+            Some(_) if !old.link(Side::Right).is_thread() => self.next(old),
+            _ => None,
+        };
+        let gap = match heir {
+            None => {
+                let gap = self.splice(tree, old);
+                if let Some((parent, _)) = gap {
+                    lower_reach(Some(parent), old, None, tree);
+                }
+                gap
+            }
+            // Both children are there, so the next in order has no left one and can move up.
+            Some(heir) => {
+                let gap = self.splice(tree, heir);
+                lower_reach(gap.map(|(parent, _)| parent), heir, Some(old), tree);
+                self.substitute(tree, old, heir);
+                heir.set_reach(reach_of(heir, tree));
+                lower_reach(heir.parent(), old, None, tree);
+                gap.map(|(parent, side)| (if parent == old { heir } else { parent }, side))
+            }
+        };
+        if let Some((parent, side)) = gap {
+            self.sank(tree, parent, side);
+        }
+        self.len = self.len.saturating_sub(1);
+        old.set(&Cap::NULL);
+    }
+
+    /// Moves a capability to an empty slot.
+    pub fn replace(&mut self, old: SlotRef, new: SlotRef) {
+        new.set(&old.cap());
+        self.substitute(old.info().tree, old, new);
+        new.set_reach(old.reach());
+        old.set(&Cap::NULL);
+    }
+
+    /// The one after it in its tree.
+    #[inline]
+    pub fn next(&self, slot: SlotRef) -> Option<SlotRef> {
+        query::neighbour(slot, Side::Right)
+    }
+
+    /// The one before it in its tree.
+    #[inline]
+    pub fn prev(&self, slot: SlotRef) -> Option<SlotRef> {
+        query::neighbour(slot, Side::Left)
+    }
+
+    fn first(&mut self, new: SlotRef, cap: &Cap) {
+        new.set(cap);
+        let tree = new.info().tree;
+        new.set_link(Side::Left, Link::thread(None));
+        new.set_link(Side::Right, Link::thread(None));
+        new.set_parent(None);
+        new.set_reach(new.last(tree.granule_bits()));
+        self.roots[tree as usize] = Some(new);
+        self.len += 1;
+    }
+
+    /// Makes a new leaf on the side of `parent` on which that has no child.
+    fn attach(&mut self, new: SlotRef, cap: &Cap, parent: SlotRef, side: Side) {
+        new.set(cap);
+        let tree = new.info().tree;
+        let gap = parent.link(side);
+        debug_assert!(gap.is_thread());
+        new.set_link(side, Link::thread(gap.slot()));
+        new.set_link(side.other(), Link::thread(Some(parent)));
+        new.set_parent(Some(parent));
+        parent.set_link(side, Link::child(new));
+        let last = new.last(tree.granule_bits());
+        new.set_reach(last);
+        raise_reach(parent, last);
+        if !gap.is_long() {
+            self.rose(tree, parent, side);
+        }
+        self.len += 1;
+    }
+
+    /// Takes a node with at most one child out of the tree; where below its parent that left a
+    /// subtree of a lower rank.
+    fn splice(&mut self, tree: Tree, node: SlotRef) -> Option<(SlotRef, Side)> {
+        let side = Side::right_if(node.link(Side::Left).is_thread());
+        let below = node.link(side);
+        if let Some(child) = below.as_child() {
+            // Its sibling is missing, so it is a leaf, and its thread leads back here.
+            let across = child.link(side.other());
+            let beyond = Link::thread(node.link(side.other()).slot());
+            child.set_link(side.other(), beyond.like(across));
+            child.set_parent(node.parent());
+        }
+        match node.parent() {
+            None => {
+                self.roots[tree as usize] = below.as_child();
+                None
+            }
+            Some(parent) => {
+                let side = query::side_of(parent, node);
+                let link = match below.as_child() {
+                    Some(child) => Link::child(child),
+                    None => Link::thread(node.link(side).slot()),
+                };
+                parent.set_link(side, link.like(parent.link(side)));
+                Some((parent, side))
+            }
+        }
+    }
+
+    /// Puts `new` where `old` is in the tree.
+    fn substitute(&mut self, tree: Tree, old: SlotRef, new: SlotRef) {
+        for side in [Side::Left, Side::Right] {
+            let link = old.link(side);
+            new.set_link(side, link);
+            if let Some(child) = link.as_child() {
+                child.set_parent(Some(new));
+                let near = query::outermost(child, side.other());
+                let thread = Link::thread(Some(new)).like(near.link(side.other()));
+                near.set_link(side.other(), thread);
+            }
+        }
+        new.set_parent(old.parent());
+        self.set_child(tree, old.parent(), old, new);
+    }
+
+    /// Makes `new` the child of `parent` that `old` was, or the root.
+    fn set_child(&mut self, tree: Tree, parent: Option<SlotRef>, old: SlotRef, new: SlotRef) {
+        match parent {
+            None => self.roots[tree as usize] = Some(new),
+            Some(parent) => {
+                let side = query::side_of(parent, old);
+                parent.set_link(side, Link::child(new).like(parent.link(side)));
+            }
+        }
+    }
+}
+
+/// The reach that a node's own region and its children's say it has.
+fn reach_of(node: SlotRef, tree: Tree) -> u64 {
+    let below = |side| node.link(side).as_child().map_or(0, |child| child.reach());
+    node.last(tree.granule_bits())
+        .max(below(Side::Left))
+        .max(below(Side::Right))
+}
+
+/// From `node` up, all reach at least `last`.
+fn raise_reach(node: SlotRef, last: u64) {
+    let mut at = Some(node);
+    while let Some(node) = at
+        && node.reach() < last
+    {
+        node.set_reach(last);
+        at = node.parent();
+    }
+}
+
+/// From `node` up and below `top`, the region of `gone` no longer counts.
+fn lower_reach(node: Option<SlotRef>, gone: SlotRef, top: Option<SlotRef>, tree: Tree) {
+    let last = gone.last(tree.granule_bits());
+    let mut at = node;
+    // Who reaches further does not do so because of `gone`, nor does anyone above.
+    while let Some(node) = at
+        && at != top
+        && node.reach() == last
+    {
+        let reach = reach_of(node, tree);
+        if reach == last {
+            return;
+        }
+        node.set_reach(reach);
+        at = node.parent();
+    }
+}

@@ -1,0 +1,248 @@
+//! Searches: by place in the order, by relation, by address.
+
+use super::Mdb;
+use super::link::{Link, Side};
+use crate::captype::{Equality, Tree};
+use crate::slot::{Key, SlotRef};
+use core::cmp::Ordering;
+
+/// Copies that are looked at one by one before a search from the root is cheaper.
+const COPIES_TO_WALK: u32 = 4;
+
+impl Mdb {
+    /// The least at or after `key`, in its tree.
+    pub fn first_from(&self, key: &Key) -> Option<SlotRef> {
+        let (node, side) = descend(self.root(key.tree)?, |node| compare(node, key).is_lt());
+        at_or_beyond(node, side, Side::Right)
+    }
+
+    /// The least after `key`, in its tree.
+    pub fn first_after(&self, key: &Key) -> Option<SlotRef> {
+        let (node, side) = gap_after(self.root(key.tree)?, key);
+        at_or_beyond(node, side, Side::Right)
+    }
+
+    /// The greatest at or before `key`, in its tree.
+    pub fn last_upto(&self, key: &Key) -> Option<SlotRef> {
+        let (node, side) = gap_after(self.root(key.tree)?, key);
+        at_or_beyond(node, side, Side::Left)
+    }
+
+    /// Another slot with a capability to the same object.
+    pub fn other_copy(&self, slot: SlotRef) -> Option<SlotRef> {
+        let same = |other: &SlotRef| other.is_copy_of(&slot);
+        self.prev(slot)
+            .filter(same)
+            .or_else(|| self.next(slot).filter(same))
+    }
+
+    /// The first after the slot and its copies.
+    pub fn after_copies(&self, slot: SlotRef) -> Option<SlotRef> {
+        let mut at = slot;
+        for _ in 0..COPIES_TO_WALK {
+            at = self.next(at)?;
+            if !at.is_copy_of(&slot) {
+                return Some(at);
+            }
+        }
+        self.first_after(&slot.key())
+    }
+
+    /// The first descendant; of what a leaf type holds nothing is one.
+    pub fn first_descendant(&self, slot: SlotRef) -> Option<SlotRef> {
+        if slot.info().is_leaf() {
+            return None;
+        }
+        let end = slot.end();
+        self.after_copies(slot).filter(|found| found.base() < end)
+    }
+
+    /// The nearest ancestor: the smallest capability of another object that covers this one's
+    /// region. A mapping has none.
+    pub fn ancestor(&self, slot: SlotRef) -> Option<SlotRef> {
+        if slot.info().is_mapping() {
+            return None;
+        }
+        // Besides ancestors, only copies and siblings of a leaf type cover it and stand before it.
+        let key = slot.key();
+        let beside = |found: SlotRef| {
+            Key {
+                eq: key.eq,
+                ..found.key()
+            } == key
+        };
+        let mut at = slot;
+        for _ in 0..COPIES_TO_WALK {
+            at = last_covering_before(at, slot)?;
+            if !beside(at) {
+                return Some(at);
+            }
+        }
+        let first = self.first_from(&Key { eq: [0; 2], ..key })?;
+        last_covering_before(first, slot)
+    }
+
+    /// The first at or after `slot` that ends after the address `base`.
+    pub fn reaching_from(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
+        if slot.end() > base {
+            return Some(slot);
+        }
+        let bits = slot.info().tree.granule_bits();
+        let last = base >> bits;
+        let mut at = slot;
+        loop {
+            if let Some(found) = first_reaching(at.link(Side::Right), last, bits) {
+                return Some(found);
+            }
+            // Up, until coming from the left.
+            loop {
+                let parent = at.parent()?;
+                let side = side_of(parent, at);
+                at = parent;
+                if side == Side::Left {
+                    break;
+                }
+            }
+            if at.last(bits) >= last {
+                return Some(at);
+            }
+        }
+    }
+
+    /// The first of its tree that ends after the address `base`. If it begins at or before `base`
+    /// it covers that, and else nothing does.
+    pub fn first_reaching(&self, tree: Tree, base: u64) -> Option<SlotRef> {
+        let bits = tree.granule_bits();
+        first_reaching(Link::child(self.root(tree)?), base >> bits, bits)
+    }
+}
+
+/// How the capability in `node` stands to `key`.
+#[inline]
+fn compare(node: SlotRef, key: &Key) -> Ordering {
+    // Bases differ nearly always: nothing else is looked at then.
+    node.base().cmp(&key.base).then_with(|| {
+        let info = node.info();
+        let by_size = info
+            .rank
+            .cmp(&key.rank)
+            .then_with(|| (!node.bytes()).cmp(&key.smaller));
+        by_size.then_with(|| match info.equality {
+            Equality::Region => [0; 2].cmp(&key.eq),
+            Equality::RegionAndData => node.data().cmp(&key.eq),
+        })
+    })
+}
+
+/// Goes down, right of each node that is `before` what is looked for, and says where the way ends.
+#[inline]
+fn descend(root: SlotRef, before: impl Fn(SlotRef) -> bool) -> (SlotRef, Side) {
+    let mut node = root;
+    loop {
+        let side = Side::right_if(before(node));
+        match node.link(side).as_child() {
+            Some(child) => node = child,
+            None => return (node, side),
+        }
+    }
+}
+
+/// Where a new node with this key goes: after all with the same.
+#[inline]
+pub(super) fn gap_after(root: SlotRef, key: &Key) -> (SlotRef, Side) {
+    descend(root, |node| compare(node, key).is_le())
+}
+
+/// Where a new node goes that shall be the next one at `side` of `node`.
+#[inline]
+pub(super) fn gap_beside(node: SlotRef, side: Side) -> (SlotRef, Side) {
+    match node.link(side).as_child() {
+        None => (node, side),
+        Some(child) => (outermost(child, side.other()), side.other()),
+    }
+}
+
+/// The neighbour of a gap that is on its side `wanted`.
+#[inline]
+fn at_or_beyond(node: SlotRef, gap: Side, wanted: Side) -> Option<SlotRef> {
+    if gap == wanted {
+        node.link(gap).slot()
+    } else {
+        Some(node)
+    }
+}
+
+/// The last of a subtree in one direction.
+#[inline]
+pub(super) fn outermost(node: SlotRef, side: Side) -> SlotRef {
+    let mut at = node;
+    while let Some(child) = at.link(side).as_child() {
+        at = child;
+    }
+    at
+}
+
+#[inline]
+pub(super) fn neighbour(node: SlotRef, side: Side) -> Option<SlotRef> {
+    let link = node.link(side);
+    let near = link.slot()?;
+    Some(if link.is_thread() {
+        near
+    } else {
+        outermost(near, side.other())
+    })
+}
+
+/// On which side of its parent a child is.
+#[inline]
+pub(super) fn side_of(parent: SlotRef, child: SlotRef) -> Side {
+    // A thread to the right leads to what is no descendant, or to nothing.
+    Side::right_if(parent.link(Side::Right).slot() == Some(child))
+}
+
+/// The first in a subtree whose last granule is `last` or later.
+fn first_reaching(link: Link, last: u64, bits: u32) -> Option<SlotRef> {
+    let reaches = |link: Link| link.as_child().filter(|node| node.reach() >= last);
+    let mut at = reaches(link)?;
+    loop {
+        if let Some(left) = reaches(at.link(Side::Left)) {
+            at = left;
+        } else if at.last(bits) >= last {
+            return Some(at);
+        } else {
+            at = at.link(Side::Right).as_child()?;
+        }
+    }
+}
+
+/// The last before `from` that covers the last granule of `slot`, which begins no earlier.
+fn last_covering_before(from: SlotRef, slot: SlotRef) -> Option<SlotRef> {
+    let bits = slot.info().tree.granule_bits();
+    let last = slot.last(bits);
+    let mut at = from;
+    loop {
+        if let Some(mut node) = at.link(Side::Left).as_child()
+            && node.reach() >= last
+        {
+            loop {
+                match node.link(Side::Right).as_child() {
+                    Some(right) if right.reach() >= last => node = right,
+                    _ if node.last(bits) >= last => return Some(node),
+                    _ => node = node.link(Side::Left).as_child()?,
+                }
+            }
+        }
+        // Up, until coming from the right.
+        loop {
+            let parent = at.parent()?;
+            let side = side_of(parent, at);
+            at = parent;
+            if side == Side::Right {
+                break;
+            }
+        }
+        if at.last(bits) >= last {
+            return Some(at);
+        }
+    }
+}
