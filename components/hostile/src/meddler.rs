@@ -34,6 +34,14 @@ const MEMORY_BYTES: u64 = 1 << 20;
 /// Slots to play with.
 const FIRST: u32 = 64;
 const SLOTS: u32 = 128;
+/// In the CSpaces of components that are made: the root, and the memory that all of the component
+/// is made from, which with all that came of it is gone when it is revoked.
+const ROOT: u64 = 1;
+const GROUND: u64 = 6;
+/// An Entry of the component made before, whose CSpace has this one's ground at [`OTHERS`].
+const NEIGHBOUR: u64 = 7;
+const OTHERS: u64 = 15;
+const GROUND_PAGES: u64 = 16;
 /// Numbers of threads that the scheduler does not know.
 const THREADS: u64 = 50;
 const ID: ComponentId = ComponentId(60);
@@ -42,10 +50,22 @@ const PAGE: u64 = layout::PAGE as u64;
 /// Where the code lies in the components that are made: twice, the second time at the very end.
 const LOW: u64 = layout::IMAGE as u64;
 const TOP: u64 = layout::USER_END as u64 - PAGE;
-/// `mov r10d, r8d; syscall; mov r10d, -1; mov eax, 7; syscall; ud2`: does what it is told.
+/// `mov r10d, r8d; mov r8d, edx; syscall; mov r10d, -1; mov eax, 7; syscall; ud2`: does what it is
+/// told, and tells whom it invokes what it was told third.
 const OBEY: &[u8] = &[
-    0x45, 0x89, 0xc2, 0x0f, 0x05, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0, 0, 0, 0x0f, 0x05,
-    0x0f, 0x0b,
+    0x45, 0x89, 0xc2, 0x41, 0x89, 0xd0, 0x0f, 0x05, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0,
+    0, 0, 0x0f, 0x05, 0x0f, 0x0b,
+];
+/// Revokes the memory in the slot that its first argument names, until that is done, makes a
+/// cleared object of all of it, so that nothing is left of what was there, and returns: `mov ebx,
+/// edi; 1: mov r10d, 1; mov eax, 4; mov edi, ebx; syscall; cmp eax, 17; je 1b; 2: mov r10d, 1; mov
+/// eax, 2; mov edi, 20; mov esi, ebx; mov rdx, 0x1_0000_0004; xor r8d, r8d; mov r9d, 0x10000;
+/// syscall; cmp eax, 17; je 2b; mov r10d, -1; mov eax, 7; syscall`.
+const RUIN: &[u8] = &[
+    0x89, 0xfb, 0x41, 0xba, 1, 0, 0, 0, 0xb8, 4, 0, 0, 0, 0x89, 0xdf, 0x0f, 0x05, 0x83, 0xf8, 17,
+    0x74, 0xec, 0x41, 0xba, 1, 0, 0, 0, 0xb8, 2, 0, 0, 0, 0xbf, 20, 0, 0, 0, 0x89, 0xde, 0x48,
+    0xba, 4, 0, 0, 0, 1, 0, 0, 0, 0x45, 0x31, 0xc0, 0x41, 0xb9, 0, 0, 1, 0, 0x0f, 0x05, 0x83, 0xf8,
+    17, 0x74, 0xd4, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0, 0, 0, 0x0f, 0x05,
 ];
 /// `mov r10d, -1; mov eax, 7; syscall`: returns an error.
 const RETURN: &[u8] = &[
@@ -62,12 +82,14 @@ const THREAD: &[u8] = &[
 ];
 /// `syscall` as the last instruction there is.
 const LAST: &[u8] = &[0x0f, 0x05];
-const PROGRAMS: [(u64, &[u8]); 6] = [
+const RUIN_AT: u64 = 0x140;
+const PROGRAMS: [(u64, &[u8]); 7] = [
     (0, OBEY),
     (0x40, RETURN),
     (0x80, ILLEGAL),
     (0xc0, THREAD),
     (0x100, TRAP),
+    (RUIN_AT, RUIN),
     (PAGE - 2, LAST),
 ];
 
@@ -115,7 +137,7 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
 }
 
 fn main(_argument: u64) -> ! {
-    let failed = match meddle(&mut Meddler(Random::new(SEED))) {
+    let failed = match meddle(&mut Meddler(Random::new(SEED), None)) {
         Ok(()) => {
             rt::println!("TEST meddle-with-everything ok");
             0
@@ -166,7 +188,8 @@ fn word(at: CPtr) -> u64 {
     u64::from(at.0)
 }
 
-struct Meddler(Random);
+/// Random numbers, and the root and an Entry of the component made last.
+struct Meddler(Random, Option<(CPtr, CPtr)>);
 
 impl Meddler {
     fn below(&mut self, limit: u64) -> u64 {
@@ -202,7 +225,8 @@ impl Meddler {
         match self.below(8) {
             0 => 0,
             1 => TOP + PAGE - 2,
-            2..=4 => LOW,
+            2 | 3 => LOW,
+            4 | 5 => LOW + RUIN_AT,
             _ => LOW + at,
         }
     }
@@ -276,7 +300,11 @@ impl Meddler {
                 // What `OBEY` is told: operation, arguments, target.
                 let mut args = [0; 5];
                 args.fill_with(|| 1 + self.0.below(15));
-                (self.typed(&[CapType::Entry]), 1 + self.below(7), args)
+                let mut operation = 1 + self.below(7);
+                if self.below(2) == 0 {
+                    (operation, args[0], args[3]) = (cspace::REVOKE, GROUND, ROOT);
+                }
+                (self.typed(&[CapType::Entry]), operation, args)
             }
             _ => {
                 // Refused where it meets what is there.
@@ -293,7 +321,10 @@ impl Meddler {
 
     /// What `THREAD` is told: target, operation, first argument.
     fn argument(&mut self) -> u64 {
-        self.0.word() & 0x0f0f_000f
+        match self.below(2) {
+            0 => ROOT << 24 | cspace::REVOKE << 16 | GROUND,
+            _ => self.0.word() & 0x0f0f_000f,
+        }
     }
 
     fn retype(&mut self, root: CPtr, to: u64) -> (CPtr, u64, [u64; 5]) {
@@ -342,10 +373,14 @@ impl Meddler {
 
     /// A whole component at a place of its own, able to ruin itself, with a thread.
     fn assemble(&mut self) -> Result<(), Error> {
-        let mut offset = self.below(200) * PAGE;
+        let ground = self.empty();
+        let bytes = GROUND_PAGES * PAGE;
+        let place = self.below(MEMORY_BYTES / bytes) * bytes;
+        cap::retype(OWN, ground, MEMORY, CapType::Ram, 1, place, bytes)?;
+        let mut offset = 0;
         let mut make = |this: &mut Self, captype: CapType, pages: u64| {
             let to = this.empty();
-            cap::retype(OWN, to, MEMORY, captype, 1, offset, pages * PAGE)?;
+            cap::retype(OWN, to, ground, captype, 1, offset, pages * PAGE)?;
             offset += pages * PAGE;
             Ok::<CPtr, Error>(to)
         };
@@ -369,23 +404,31 @@ impl Meddler {
             );
             cap::map(parent, CODE, entry, 1, flags, 0, self.empty())?;
         }
-        // All that it consists of, at places that `OBEY` and `THREAD` reach. The memory it may
-        // use, but not take back from us.
-        let parts = [l1, thread, object, pml4, l2];
+        // All that it consists of, at places that `OBEY` and `THREAD` reach.
+        let parts = [l1, thread, object, pml4, l2, ground];
         for (n, part) in parts.into_iter().enumerate() {
             cap::copy(l1, CPtr(n as u32 + 1), part, Rights::all())?;
         }
-        let rights = Rights::READ | Rights::WRITE;
-        cap::copy(l1, CPtr(6), MEMORY, rights)?;
-        for n in 7..16 {
+        for n in 8..15 {
             // Empty slots and mappings are not copied.
             let _ = cap::copy(l1, CPtr(n), self.any(), Rights::all());
         }
         let (entry, supervisor) = (self.entry(), self.supervisor());
         cap::component::configure(object, l1, pml4, entry, supervisor, ID, self.below(2))?;
-        let badge = Badge(self.below(4));
-        cap::component::make_entry(object, OWN, self.empty(), badge)?;
+        let (way_in, badge) = (self.empty(), Badge(self.below(4)));
+        cap::component::make_entry(object, OWN, way_in, badge)?;
         let (id, argument) = (ThreadId(self.thread() as u16), self.argument() as u32);
-        cap::thread::configure(thread, object, id, argument)
+        cap::thread::configure(thread, object, id, argument)?;
+        if let Some((root, entry)) = self.1.replace((l1, way_in)) {
+            cap::copy(l1, CPtr(NEIGHBOUR as u32), entry, Rights::all())?;
+            cap::copy(root, CPtr(OTHERS as u32), ground, Rights::all())?;
+        }
+        match self.below(4) {
+            0 => raw::call(way_in, cspace::REVOKE, [GROUND, 0, 0, ROOT, 0]),
+            1 => raw::call(way_in, cspace::REVOKE, [OTHERS, 0, ROOT, NEIGHBOUR, 0]),
+            2 => raw::call(thread, op::thread::SWITCH, [0; 5]),
+            _ => 0,
+        };
+        Ok(())
     }
 }
