@@ -15,8 +15,10 @@ use crate::space::Window;
 use crate::supervise;
 use crate::trouble::{Doing, Result, Trouble};
 
-/// Between two looks at a dead component that a thread is still to come back to.
-const STILL_IN_USE: Duration = Duration::from_millis(2);
+/// Milliseconds between the first two looks at a dead component that a thread is still to come
+/// back to; doubled so many times.
+const STILL_IN_USE_MS: u64 = 2;
+const DOUBLINGS: u32 = 6;
 /// Between two looks for components that the kernel had to kill by itself.
 const PATROL: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,8 @@ struct Ward<'a> {
     started: Option<u64>,
     /// When to start it anew, where it is dead and to be.
     due: Option<u64>,
+    /// How often in a row it was found in use then.
+    looks: u32,
 }
 
 pub struct Keeper<'a> {
@@ -53,6 +57,7 @@ impl<'a> Keeper<'a> {
             trials: Trials::default(),
             started: None,
             due: None,
+            looks: 0,
         };
         Ok(Self {
             wards: built.into_iter().map(ward).collect(),
@@ -126,8 +131,13 @@ impl<'a> Keeper<'a> {
     fn attend(&mut self, n: usize) {
         self.wards[n].due = None;
         match self.revive(n) {
-            Ok(Attempt::Done) => {}
-            Ok(Attempt::InUse) => self.wards[n].due = Some(rt::time::after(STILL_IN_USE)),
+            Ok(Attempt::Done) => self.wards[n].looks = 0,
+            Ok(Attempt::InUse) => {
+                let ward = &mut self.wards[n];
+                let pause = Duration::from_millis(STILL_IN_USE_MS << ward.looks);
+                ward.due = Some(rt::time::after(pause));
+                ward.looks = (ward.looks + 1).min(DOUBLINGS);
+            }
             Err(Trouble(sentence)) => {
                 let built = &self.wards[n].built;
                 rt::println!("component {}: {sentence}", built.component.name);
@@ -139,6 +149,8 @@ impl<'a> Keeper<'a> {
     fn revive(&mut self, n: usize) -> Result<Attempt> {
         let ward = &mut self.wards[n];
         let built = &ward.built;
+        // Dead already, unless whoever killed it was overtaken by another who found it dead.
+        let _ = cap::component::kill(built.object);
         let (_, in_use) = cap::component::identify(built.object).doing("look at it")?;
         if in_use {
             return Ok(Attempt::InUse);
