@@ -61,6 +61,12 @@ impl Connection {
             .map_err(|e| format!("sending: {e}"))
     }
 
+    /// Sends no more.
+    pub fn finish(&mut self) -> Result<(), String> {
+        let done = self.stream.shutdown(std::net::Shutdown::Write);
+        done.map_err(|e| format!("closing one half: {e}"))
+    }
+
     /// Takes one answer; `head_only` for an answer to HEAD.
     pub fn receive(&mut self, head_only: bool) -> Result<Answer, String> {
         let end = loop {

@@ -2,6 +2,7 @@
 //! outside. Each part counts what it ran; the last line is the sum.
 
 mod boot;
+mod corners;
 mod host;
 mod load;
 mod tool;

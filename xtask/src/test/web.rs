@@ -1,6 +1,6 @@
 //! The web server from outside: one machine, many clients, raw bytes.
 
-use super::{Outcomes, boot, load};
+use super::{Outcomes, boot, corners, load};
 use crate::http::{self, Answer, Connection, ask, get};
 use crate::machine::Running;
 use crate::net::{self, Network};
@@ -8,7 +8,7 @@ use crate::progress::Step;
 use crate::project::Project;
 use std::time::{Duration, Instant};
 
-type Test = fn(u16) -> Result<(), String>;
+pub type Test = fn(u16) -> Result<(), String>;
 
 const TESTS: [(&str, Test); 16] = [
     ("GET is answered", get_is_answered),
@@ -42,7 +42,8 @@ const COMES_BACK: &str = "a component that faults comes back";
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
     let name = |what: &str| format!("web: {what}");
     let more = [RETURNED, COMES_BACK];
-    let mut all = TESTS.iter().map(|(what, _)| *what).chain(more);
+    let tests = || TESTS.into_iter().chain(corners::TESTS);
+    let mut all = tests().map(|(what, _)| what).chain(more);
     if all.any(|what| outcomes.wants(&name(what))) {
         let step = Step::start("booting the web server");
         let served = serve(project, 128);
@@ -50,7 +51,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
         match served {
             Ok(mut served) => {
                 outcomes.count("web: boots", Ok(()));
-                for (what, test) in TESTS {
+                for (what, test) in tests() {
                     outcomes.run(&name(what), || {
                         test(served.port).map_err(|why| served.explain(&why))
                     });
@@ -170,7 +171,7 @@ fn load_of(port: u16, keep_alive: bool, path: &str) -> Result<(), String> {
     load::ab(port, 3000, keep_alive, path)
 }
 
-fn expect(answer: &Answer, status: u16) -> Result<(), String> {
+pub fn expect(answer: &Answer, status: u16) -> Result<(), String> {
     if answer.status == status {
         return Ok(());
     }
@@ -178,7 +179,7 @@ fn expect(answer: &Answer, status: u16) -> Result<(), String> {
     Err(format!("expected {status}, got `{first}`"))
 }
 
-fn has(answer: &Answer, field: &str) -> Result<String, String> {
+pub fn has(answer: &Answer, field: &str) -> Result<String, String> {
     let value = answer.field(field).map(String::from);
     value.ok_or_else(|| format!("no {field} in {:?}", answer.head))
 }
