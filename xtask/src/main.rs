@@ -59,10 +59,10 @@ enum Command {
     Image { name: String },
     /// Makes a new component with its interface and an image that boots it
     NewComponent { name: String },
-    /// Measures; `web` compares with Linux in the same QEMU
+    /// Measures; `web` compares with Linux in the same QEMU, `caps` designs of the mapping database
     Bench {
         name: String,
-        /// Boots of each guest
+        /// Boots of each guest, or repetitions
         #[arg(long, default_value_t = 5)]
         rounds: usize,
         /// Length of each load
@@ -156,7 +156,9 @@ fn build(project: &Project, image: Option<&str>) -> Result<(), String> {
 }
 
 fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(), String> {
-    let image = bench::image(name)?;
+    let Some(image) = bench::image(name)? else {
+        return bench::run_here(name, project, rounds);
+    };
     install::everything()?;
     build::image(project, image)?;
     let packed = compose::pack(project, image)?;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measures, prints a table, writes `target/bench/NAME.json` and `.svg`.
 //! It ends well when it measured, whatever was met.
 
+mod caps;
 mod guest;
 mod load;
 mod namespace;
@@ -9,13 +10,20 @@ mod plot;
 mod report;
 mod web;
 
+use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 1] = [(
-    "web",
-    "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
-)];
+const BENCHES: [(&str, &str); 2] = [
+    (
+        "web",
+        "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
+    ),
+    (
+        "caps",
+        "the mapping database beside a linked list and an AA tree, on this machine",
+    ),
+];
 
 /// What a bench needs of the build: made by the caller, since every bench wants the same.
 pub struct Built {
@@ -24,14 +32,28 @@ pub struct Built {
     pub image: PathBuf,
 }
 
-/// Which image a bench measures; an error names the benches there are.
-pub fn image(name: &str) -> Result<&'static str, String> {
+/// Which image a bench measures, `None` for one that boots nothing; an error names the benches
+/// there are.
+pub fn image(name: &str) -> Result<Option<&'static str>, String> {
     match name {
-        "web" => Ok("webserver"),
-        _ => Err(format!(
-            "no bench is called {name}; there are:{}",
-            BENCHES.map(|(n, what)| format!("\n  {n}: {what}")).concat()
-        )),
+        "web" => Ok(Some("webserver")),
+        "caps" => Ok(None),
+        _ => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!(
+        "no bench is called {name}; there are:{}",
+        BENCHES.map(|(n, what)| format!("\n  {n}: {what}")).concat()
+    )
+}
+
+/// Runs bench `name`, which boots nothing.
+pub fn run_here(name: &str, project: &Project, rounds: usize) -> Result<(), String> {
+    match name {
+        "caps" => caps::run(project, rounds),
+        _ => Err(unknown(name)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::report::Row;
+use super::report::{Row, ratio_text};
 use std::fmt::Write as _;
 
 const LEFT: f64 = 330.0;
@@ -56,7 +56,7 @@ pub fn ratios(path: &Path, title: &str, rows: &[Row]) -> Result<(), String> {
         };
         let _ = writeln!(
             svg,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n<text x=\"{:.1}\" y=\"{:.1}\">{ratio:.2}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             LEFT - 8.0,
             y + 15.0,
             escape(&format!("{}, {}", row.name, row.unit)),
@@ -64,7 +64,8 @@ pub fn ratios(path: &Path, title: &str, rows: &[Row]) -> Result<(), String> {
             (to - from).max(1.0),
             BAR - 6.0,
             to + 6.0,
-            y + 15.0
+            y + 15.0,
+            ratio_text(*ratio)
         );
     }
     svg.push_str("</svg>\n");

@@ -12,6 +12,8 @@ pub enum Goal {
     AtMost(f64),
     /// Ours divided by the peer's is at least this.
     RatioAtLeast(f64),
+    /// Ours divided by the peer's is at most this.
+    RatioAtMost(f64),
     /// Our figure is exactly this.
     Exactly(f64),
 }
@@ -54,6 +56,7 @@ impl Row {
         Some(match self.goal? {
             Goal::AtMost(most) => self.ours <= most,
             Goal::RatioAtLeast(least) => self.ratio.is_some_and(|ratio| ratio >= least),
+            Goal::RatioAtMost(most) => self.ratio.is_some_and(|ratio| ratio <= most),
             Goal::Exactly(value) => self.ours == value,
         })
     }
@@ -62,6 +65,7 @@ impl Row {
             None => String::new(),
             Some(Goal::AtMost(most)) => format!("<= {}", number(most)),
             Some(Goal::RatioAtLeast(least)) => format!("ratio >= {least}"),
+            Some(Goal::RatioAtMost(most)) => format!("ratio <= {most}"),
             Some(Goal::Exactly(value)) => format!("= {}", number(value)),
         }
     }
@@ -99,6 +103,16 @@ pub fn number(value: f64) -> String {
     out + rest
 }
 
+/// Two decimals, or as many as show two digits.
+pub fn ratio_text(ratio: f64) -> String {
+    if ratio > 0.0 && ratio < 0.1 {
+        let decimals = 1 + (-ratio.log10()).ceil().min(9.0) as usize;
+        format!("{ratio:.decimals$}")
+    } else {
+        format!("{ratio:.2}")
+    }
+}
+
 /// The rows as a Markdown table, columns aligned.
 pub fn table(rows: &[Row]) -> String {
     let mut cells = vec![
@@ -118,7 +132,7 @@ pub fn table(rows: &[Row]) -> String {
             number(row.ours),
             peer,
             theirs,
-            row.ratio.map(|r| format!("{r:.2}")).unwrap_or_default(),
+            row.ratio.map(ratio_text).unwrap_or_default(),
             row.goal_text(),
             match row.met() {
                 None => "",
@@ -186,6 +200,10 @@ mod tests {
         assert_eq!(number(12.34), "12.3");
         assert_eq!(number(0.5), "0.50");
         assert_eq!(number(-1234.0), "-1,234");
+        assert_eq!(ratio_text(1.236), "1.24");
+        assert_eq!(ratio_text(0.0156), "0.016");
+        assert_eq!(ratio_text(0.00064), "0.00064");
+        assert_eq!(ratio_text(0.0), "0.00");
     }
 
     #[test]
@@ -200,6 +218,8 @@ mod tests {
         );
         let row = Row::new("a", "x", 5.0).against("peer", 2.0, None);
         assert_eq!(row.clone().goal(Goal::RatioAtLeast(2.5)).met(), Some(true));
+        assert_eq!(row.clone().goal(Goal::RatioAtMost(2.5)).met(), Some(true));
+        assert_eq!(row.clone().goal(Goal::RatioAtMost(2.4)).met(), Some(false));
         assert_eq!(row.met(), None);
         assert_eq!(
             Row::new("a", "x", 1.0).goal(Goal::RatioAtLeast(0.1)).met(),
