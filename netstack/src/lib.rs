@@ -5,7 +5,7 @@
 //! finds no free socket waits a moment or is dropped, so that the client tries again, and is
 //! never answered by a reset.
 //! Trusts: smoltcp for TCP itself (each frame is classified before smoltcp sees it), and the
-//! driver not to write a frame that it has handed over.
+//! driver not to write a frame that it has handed over, nor to vouch for a wrong checksum.
 //! Never does: wait (its `main` does), scan all sockets for a packet, queue events (they are
 //! flags of a connection until they are taken).
 //! Source: CBUFs, section 5 (network and web server). Limits and the application's view are in
@@ -25,8 +25,12 @@
 //! | receive 2 | the receive ring | a CBUF of ours, many connections' bytes in one page | the ring is private memory, and the receiver may keep the bytes as long as it likes |
 //! | send 1 | the application's CBUF | the socket's send ring | a segment may be sent again, and smoltcp sends from its ring |
 //! | send 2 | the send ring | a frame's CBUF, many frames in one page | headers and payload make one run of bytes for the device |
+//! | send 3 | private memory | a frame's CBUF | only where a segment that the card should cut finds no large buffer, and is cut here |
 //!
-//! `counters()` counts each of them.
+//! `counters()` counts each of them. Neither send 1 nor send 2 can be left out: smoltcp has no
+//! socket that holds references to what it sends, and writes each segment whole, headers and
+//! payload, into the memory that it is handed. References would leave it copying bytes that
+//! nobody wants, and the order of what is acknowledged to be kept twice.
 
 #![no_std]
 #![forbid(unsafe_code)]
