@@ -84,11 +84,11 @@ impl Mdb {
 
     /// The first at or after `slot` that ends after the address `base`.
     pub fn reaching_from(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
-        if slot.end() > base {
-            return Some(slot);
-        }
         let bits = slot.info().tree.granule_bits();
         let last = base >> bits;
+        if slot.last(bits) >= last {
+            return Some(slot);
+        }
         let mut at = slot;
         loop {
             if let Some(found) = first_reaching(at.link(Side::Right), last, bits) {

@@ -6,6 +6,7 @@ mod delete;
 mod mapping;
 mod model;
 mod object;
+mod page;
 mod random;
 mod retype;
 mod tree;
