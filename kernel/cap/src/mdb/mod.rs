@@ -8,7 +8,7 @@
 //! # Structure
 //! A weak AVL tree (Haeupler, Sen and Tarjan, 2015): a node has a rank, which falls by one or two
 //! from a parent to a child; a missing child has rank -1 and a leaf has rank 0. Nodes do not store
-//! ranks; each of their two [`Link`]s says whether the rank falls by one or two along it, so that
+//! ranks; each of their two links says whether the rank falls by one or two along it, so that
 //! the way up after a change reads the nodes on it and no others. The tree is at most
 //! `2 * log2(n)` high (and as low as an AVL tree, 1.44 * log2(n), while nothing is removed), and
 //! insertion and removal rotate at most twice and change O(1) ranks, amortised.
@@ -17,13 +17,19 @@
 //!   are one or two loads away, and searching never remembers where it came from.
 //! - Each node knows its parent. So a slot is removed without a search, and what is made of a
 //!   capability (a copy, a part) is inserted at that capability without one.
-//! - Each node knows how far the regions in its subtree reach ([`reach`](crate::slot::Slot::reach)),
-//!   which prunes searches for what covers or meets a range of addresses. Regions nest, so the reach
-//!   seldom changes far up, and it is updated upwards only while it does change.
+//! - Each node knows how far the regions in its subtree reach (`Slot::reach`), which prunes
+//!   searches for what covers or meets a range of addresses. Regions nest, so the reach seldom
+//!   changes far up, and it is updated upwards only while it does change.
 //!
 //! All of this lies in 64-byte slots: links and parent are words, with flags in the six bits that
 //! are zero in a slot's address; the reach is a page number of 40 bits; a small type-specific number
 //! lies above the 53 bits of the size.
+//!
+//! # Why
+//! The paper (ch. 4.5) settled on an AA tree without parents, to keep 64 bytes: there every removal,
+//! insertion and neighbour is a search, though the kernel nearly always holds the slot in question or
+//! one beside it. Here only questions about addresses search. Measured against that tree and against
+//! a linked list: `docs/capabilities.md`.
 //!
 //! # Costs, in nodes visited, for n capabilities
 //! | operation | expected | at most |
