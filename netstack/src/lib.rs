@@ -27,7 +27,8 @@
 //! | send 2 | the send ring | a frame's CBUF, many frames in one page | headers and payload make one run of bytes for the device |
 //! | send 3 | private memory | a frame's CBUF | only where a segment that the card should cut finds no large buffer, and is cut here |
 //!
-//! `counters()` counts each of them. Neither send 1 nor send 2 can be left out: smoltcp has no
+//! `counters()` counts each of them. Before receive 1 the driver has copied a frame of at most 256
+//! bytes, with others, into one page; it says why. Neither send 1 nor send 2 can be left out: smoltcp has no
 //! socket that holds references to what it sends, and writes each segment whole, headers and
 //! payload, into the memory that it is handed. References would leave it copying bytes that
 //! nobody wants, and the order of what is acknowledged to be kept twice.

@@ -1,4 +1,8 @@
 //! Frames through the two queues. Pure: buffers come from a [`Store`], waiting is the caller's.
+//!
+//! Small received frames are copied together into one page a batch, and their buffers go back to
+//! the device at once: copying a hundred bytes costs less than handing over a page of its own
+//! for them and collecting it again.
 
 use crate::offload::{Headers, Offers, Request, vouched};
 use crate::queue::{Area, Queue};
@@ -8,6 +12,11 @@ use alloc::vec::Vec;
 pub const HEADER: u32 = 12;
 /// Frames handed over at once.
 pub const RX_BATCH: usize = 64;
+/// Received frames up to this many bytes are copied.
+const SMALL: u32 = 256;
+/// The page that they are copied into, and where in it they begin.
+const PAGE: usize = 4096;
+const ALIGN: usize = 8;
 /// Receive buffers are posted anew when so many are missing.
 const REFILL: usize = 32;
 
@@ -19,6 +28,12 @@ pub trait Store {
     type Frame;
     /// A receive buffer and where it lies; `None` while there is none. Never waits.
     fn empty(&mut self) -> Option<(Self::Empty, Area)>;
+    /// A buffer of a page for copies. Never waits.
+    fn page(&mut self) -> Option<Self::Empty>;
+    /// Copies `bytes` from `offset` of a buffer that the device has written to `at` in `page`.
+    fn copy(&self, from: &Self::Empty, offset: u32, bytes: u32, page: &mut Self::Empty, at: usize);
+    /// `bytes` from `offset` of a frame, as a frame.
+    fn part(&self, frame: &Self::Frame, offset: usize, bytes: usize) -> Self::Frame;
     /// Where a frame to send lies; `None` when it cannot be known.
     fn locate(&mut self, frame: &Self::Frame) -> Option<Area>;
     /// The first byte of what the device has written.
@@ -40,9 +55,23 @@ pub struct Counters {
     pub stuck: u64,
 }
 
+/// A received frame.
+enum Arrived<F> {
+    Whole(F),
+    /// A copy in the batch's page.
+    Copy {
+        at: usize,
+        bytes: usize,
+    },
+}
+
 pub struct Driver<S: Store> {
     pub store: S,
-    rx: Queue<S::Empty, 1>,
+    rx: Queue<(S::Empty, Area), 1>,
+    /// Buffers that go back to the device.
+    back: Vec<(S::Empty, Area)>,
+    /// Empty but inside of `receive`.
+    arrived: Vec<(Arrived<S::Frame>, bool)>,
     tx: Queue<S::Frame, 2>,
     headers: Headers,
     offers: Offers,
@@ -54,7 +83,7 @@ pub struct Driver<S: Store> {
 impl<S: Store> Driver<S> {
     pub fn new(
         store: S,
-        rx: Queue<S::Empty, 1>,
+        rx: Queue<(S::Empty, Area), 1>,
         tx: Queue<S::Frame, 2>,
         headers: Headers,
         offers: Offers,
@@ -64,6 +93,8 @@ impl<S: Store> Driver<S> {
         Driver {
             store,
             rx,
+            back: Vec::new(),
+            arrived: Vec::new(),
             tx,
             headers,
             offers,
@@ -79,10 +110,10 @@ impl<S: Store> Driver<S> {
             return false;
         }
         for _ in 0..missing {
-            let Some((buffer, area)) = self.store.empty() else {
+            let Some((buffer, area)) = self.back.pop().or_else(|| self.store.empty()) else {
                 break;
             };
-            if self.rx.push([area], buffer).is_err() {
+            if self.rx.push([area], (buffer, area)).is_err() {
                 break;
             }
         }
@@ -126,17 +157,44 @@ impl<S: Store> Driver<S> {
 
     /// Takes arrived frames, at most [`RX_BATCH`], and whether the device vouches for each.
     pub fn receive(&mut self, frames: &mut Vec<(S::Frame, bool)>) {
-        while frames.len() < RX_BATCH {
-            let Some((buffer, bytes)) = self.rx.pop() else {
+        let mut page = None;
+        let mut used = 0;
+        while frames.len() + self.arrived.len() < RX_BATCH {
+            let Some(((buffer, area), bytes)) = self.rx.pop() else {
                 break;
             };
             if bytes <= HEADER {
                 self.counters.runts += 1;
+                self.back.push((buffer, area));
                 continue;
             }
             self.counters.received += 1;
+            let bytes = bytes - HEADER;
             let vouched = vouched(self.store.first(&buffer), self.offers);
-            let frame = self.store.filled(buffer, HEADER, bytes - HEADER);
+            let fits = bytes <= SMALL && used + bytes as usize <= PAGE;
+            if fits && page.is_none() {
+                page = self.store.page();
+            }
+            let arrived = match &mut page {
+                Some(page) if fits => {
+                    self.store.copy(&buffer, HEADER, bytes, page, used);
+                    self.back.push((buffer, area));
+                    let (at, bytes) = (used, bytes as usize);
+                    used = (used + bytes).next_multiple_of(ALIGN);
+                    Arrived::Copy { at, bytes }
+                }
+                _ => Arrived::Whole(self.store.filled(buffer, HEADER, bytes)),
+            };
+            self.arrived.push((arrived, vouched));
+        }
+        let copies = page.map(|p| self.store.filled(p, 0, used.min(PAGE) as u32));
+        for (arrived, vouched) in self.arrived.drain(..) {
+            let frame = match (arrived, &copies) {
+                (Arrived::Whole(frame), _) => frame,
+                (Arrived::Copy { at, bytes }, Some(copies)) => self.store.part(copies, at, bytes),
+                // Copies are in a page.
+                (Arrived::Copy { .. }, None) => continue,
+            };
             frames.push((frame, vouched));
         }
     }

@@ -52,6 +52,27 @@ impl Store for Pool {
         Some((buffer, Area { address, bytes }))
     }
 
+    fn page(&mut self) -> Option<Buffer<'static>> {
+        Buffer::try_alloc(rt::cbuf::client(), 1).ok()
+    }
+
+    fn copy(
+        &self,
+        from: &Buffer<'static>,
+        offset: u32,
+        bytes: u32,
+        page: &mut Buffer<'static>,
+        at: usize,
+    ) {
+        let bytes = bytes as usize;
+        let from = &from[offset as usize..][..bytes];
+        page[at..at + bytes].copy_from_slice(from);
+    }
+
+    fn part(&self, frame: &Cbuf<'static>, offset: usize, bytes: usize) -> Cbuf<'static> {
+        frame.slice(offset..offset + bytes)
+    }
+
     fn locate(&mut self, frame: &Cbuf<'static>) -> Option<Area> {
         let ask = || rt::cbuf::physical(frame.id());
         let (address, offset) = (frame.as_ptr() as usize, frame.offset() as usize);
