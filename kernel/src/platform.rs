@@ -183,6 +183,10 @@ impl Machine {
                 if (*thread).component == gone {
                     (*thread).component = tombstone;
                 }
+                // What it was interrupted in is nobody else's to ask for.
+                if (*thread).own_fault.component == gone {
+                    (*thread).own_fault.component = ptr::null_mut();
+                }
             }
         });
         if self.component == gone {

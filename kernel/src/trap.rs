@@ -10,10 +10,11 @@ use crate::machine::{ExitCode, shutdown};
 use crate::memory::USER_END;
 use crate::object::Component;
 use crate::object::component::Life;
-use crate::object::thread::{FAULT_RIP, Frame};
+use crate::object::thread::{FAULT_RIP, Frame, OwnFault};
 use crate::say;
 use crate::switch::Landing;
 use abi::Error;
+use abi::layout::{FAULT_STACK, STACK_STRIDE, STACKS};
 use abi::op::kernel::event;
 use abi::op::lifecycle::{self, fault};
 use x86_64::registers::control::Cr2;
@@ -42,7 +43,9 @@ pub extern "C" fn trap(regs: &mut Regs) {
     let cpu = unsafe { Cpu::current() };
     if exception {
         let (kind, address) = classify(regs);
-        deliver_fault(cpu, regs, kind, address);
+        if !handle_fault(cpu, regs, kind, address) {
+            deliver_fault(cpu, regs, kind, address);
+        }
     } else {
         record(cpu, regs.vector as u8);
         if regs.are_users() {
@@ -100,10 +103,44 @@ fn classify(regs: &Regs) -> (u64, u64) {
     }
 }
 
-/// Migrates the thread into the supervisor of the component it faulted in, or, when none can
-/// help, kills the component and returns the thread to its invoker.
+/// Continues the thread at its component's own handler, with the stack place that is the
+/// thread's there. False when there is no handler, or when it is the handler that faulted.
+fn handle_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) -> bool {
+    let handler = cpu.component().handler;
+    let top = STACKS as u64 + (cpu.thread_id + 1) * STACK_STRIDE as u64;
+    if handler == 0 || top.wrapping_sub(regs.rsp) < FAULT_STACK as u64 {
+        return false;
+    }
+    cpu.faults += 1;
+    // SAFETY: the current thread's object is live.
+    unsafe {
+        (*cpu.thread).own_fault = OwnFault {
+            component: cpu.component,
+            rip: regs.rip,
+            rflags: regs.rflags,
+            rsp: regs.rsp,
+            kind,
+            address,
+        };
+    }
+    (regs.rip, regs.rsp) = (handler, top);
+    regs.rflags = cpu.component().flags;
+    true
+}
+
+/// Gives a fault at `regs` to the supervisor.
 pub fn deliver_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) {
     cpu.faults += 1;
+    let (rip, rsp) = (regs.rip, regs.rsp);
+    escalate(cpu, regs, [kind, address, rip, rsp]);
+}
+
+/// Migrates the thread into the supervisor of the component it faulted in, or, when none can
+/// help, kills the component and returns the thread to its invoker. `what` is the supervisor's
+/// to read: kind, address, instruction, stack pointer.
+pub fn escalate(cpu: &mut Cpu, regs: &mut Regs, what: [u64; 4]) {
+    let [kind, address, instruction, stack] = what;
+    let kind = kind & u64::from(u32::MAX);
     let faulting = cpu.component;
     let id = cpu.component().id;
     let Some((supervisor, badge)) = helper(cpu) else {
@@ -112,8 +149,8 @@ pub fn deliver_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) {
             "component {}, thread {}: {name}, address {address:#x}, instruction {:#x}, stack {:#x}",
             id.0,
             cpu.thread_id,
-            regs.rip,
-            regs.rsp
+            instruction,
+            stack
         );
         if faulting == cpu.init {
             shutdown(ExitCode::INIT_FAULT);
@@ -141,14 +178,8 @@ pub fn deliver_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) {
     }
     cpu.enter(supervisor);
     let (entry, flags) = (cpu.component().entry, cpu.component().flags);
-    let faulted = *regs;
     *regs = Regs::user();
-    let what = [
-        kind | u64::from(id.0) << 32,
-        address,
-        faulted.rip,
-        faulted.rsp,
-    ];
+    let what = [kind | u64::from(id.0) << 32, address, instruction, stack];
     regs.set_results(lifecycle::FAULT, what);
     (regs.r9, regs.r10) = (badge, cpu.thread_id);
     (regs.rip, regs.rflags) = (entry, flags);

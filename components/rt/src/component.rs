@@ -31,6 +31,8 @@ pub type Dispatch = extern "C" fn(u64, u64, u64, u64, u64, u64, &mut [u64; 5]);
 pub struct Component {
     pub start: fn(&'static abi::start::StartInfo) -> Result<(), Error>,
     pub thread: Option<fn(u64) -> !>,
+    /// Address of the code that its own faults go to; 0 for none.
+    pub fault: fn() -> u64,
     pub serve: fn(u16, Call) -> Reply,
 }
 
@@ -59,6 +61,7 @@ pub fn dispatch(component: &Component, badge: Badge, method: u64, args: [u64; 4]
     // Only the supervisor's Entries and the kernel's own thread start have interface 0.
     match method {
         lifecycle::START => {
+            crate::fault::register((component.fault)())?;
             crate::heap::claim();
             crate::cbuf::attach();
             (component.start)(crate::info())?;
@@ -106,6 +109,10 @@ pub fn stop() -> ! {
 #[macro_export]
 macro_rules! entry {
     ($dispatch:path $(, $extra:literal)* $(,)?) => {
+        $crate::entry!(below 0; $dispatch $(, $extra)*);
+    };
+    // Leaves so many bytes at the top of each stack place to others.
+    (below $bytes:expr; $dispatch:path $(, $extra:literal)*) => {
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         #[unsafe(link_section = ".text.entry")]
@@ -157,7 +164,7 @@ macro_rules! entry {
                 "ud2",
                 shift = const $crate::abi::layout::STACK_STRIDE.trailing_zeros(),
                 // The reply, the seventh argument and a word for the control register.
-                top = const $crate::abi::layout::STACKS + $crate::abi::layout::STACK_STRIDE - 64,
+                top = const $crate::abi::layout::STACKS + $crate::abi::layout::STACK_STRIDE - 64 - $bytes,
                 mxcsr = const 0x1f80,
                 ret = const $crate::abi::CPtr::RETURN.0,
                 dispatch = sym $dispatch,
@@ -172,12 +179,13 @@ macro_rules! entry {
 /// rt::component! {
 ///     start: start,                       // fn(&'static StartInfo) -> Result<(), abi::Error>
 ///     thread: main,                       // fn(argument: u64) -> !; left out when it has none
+///     fault: fault,                       // rt::fault::Handler; left out: faults go to the supervisor
 ///     serve: { stubs::net::INTERFACE => net }   // fn(rt::Call) -> rt::Reply
 /// }
 /// ```
 #[macro_export]
 macro_rules! component {
-    (start: $start:expr, $(thread: $thread:expr,)? serve: { $($interface:path => $handler:expr),* $(,)? } $(,)?) => {
+    (start: $start:expr, $(thread: $thread:expr,)? $(fault: $fault:expr,)? serve: { $($interface:path => $handler:expr),* $(,)? } $(,)?) => {
         const __THREAD: Option<fn(u64) -> !> = {
             #[allow(unused_mut, unused_assignments)]
             let mut thread: Option<fn(u64) -> !> = None;
@@ -188,6 +196,7 @@ macro_rules! component {
         static __COMPONENT: $crate::component::Component = $crate::component::Component {
             start: $start,
             thread: __THREAD,
+            fault: __fault_address,
             serve: __serve,
         };
 
@@ -217,7 +226,7 @@ macro_rules! component {
 
         const _: $crate::component::Dispatch = __dispatch;
 
-        $crate::entry!(__dispatch);
+        $crate::fault_entry!($($fault)?);
         $crate::support!();
     };
 }

@@ -20,6 +20,7 @@ pub mod cap;
 pub mod cbuf;
 pub mod component;
 pub mod console;
+pub mod fault;
 pub mod heap;
 pub mod info;
 pub mod invoke;

@@ -8,6 +8,8 @@ pub struct CPtr(pub u32);
 impl CPtr {
     /// Not a capability: returns from the innermost invocation of the current thread.
     pub const RETURN: Self = Self(u32::MAX);
+    /// Not a capability: the component that the current thread runs in ([`crate::op::own`]).
+    pub const OWN: Self = Self(u32::MAX - 1);
     /// Never a capability (slot 0 of every CSpace stays empty).
     pub const NULL: Self = Self(0);
 

@@ -71,6 +71,28 @@ pub mod component {
     }
 }
 
+/// On [`crate::CPtr::OWN`], which everyone has: how a component handles its own faults.
+///
+/// A fault in a component with a handler continues the thread at the handler, in the same
+/// component: `rsp` is the top of the thread's stack place, flags are clear, every other register
+/// is as it was, and the kernel keeps what those three were until the handler asks. From then on
+/// the kernel knows nothing of the fault: the handler restores what it likes and jumps back. So a handler is ordinary code of its component, which may
+/// invoke others and be preempted, and whoever it invokes may handle faults too.
+///
+/// A fault with `rsp` in the handler's part of the stack place
+/// ([`crate::layout::FAULT_STACK`]) goes to the supervisor, as all do without a handler.
+pub mod own {
+    /// `a0` the handler's address, 0 for none. A component that is revived has none.
+    pub const SET_HANDLER: u64 = 1;
+    /// What the last fault of this thread in this component interrupted, once: `r0` instruction,
+    /// `r1` = flags | kind ([`super::lifecycle::fault`]) << 32, `r2` stack pointer, `r3` address.
+    /// `BadState` when there is none.
+    pub const FAULT: u64 = 2;
+    /// Gives a fault to the supervisor: `a0` kind, `a1` address, `a2` instruction, `a3` stack
+    /// pointer, which it is told as they are. Returns when the supervisor resumes the thread.
+    pub const GIVE_UP: u64 = 3;
+}
+
 /// On a **Thread**.
 pub mod thread {
     /// `a0` Component to start in, `a1` = thread id | argument << 32. The thread begins with

@@ -10,6 +10,7 @@ mod cspace;
 mod irq;
 mod kernel;
 mod mapping;
+mod own;
 mod ports;
 mod table;
 mod thread;
@@ -133,6 +134,9 @@ pub extern "C" fn general(regs: &mut Regs) {
     if target == CPtr::RETURN.0 {
         let results = [regs.rdi, regs.rsi, regs.rdx, regs.r8];
         return leave(cpu, regs, Some((regs.rax, results)), false);
+    }
+    if target == CPtr::OWN.0 && regs.rip < USER_END {
+        return own::invoke(cpu, regs);
     }
     if regs.r10 == REFUSED {
         regs.set_results(regs.r9, [0; 4]);

@@ -45,6 +45,8 @@ pub struct Component {
     /// RFLAGS of user code in it: interrupts on or off.
     pub flags: u64,
     pub entry: u64,
+    /// Where it handles its own faults; 0 for nowhere.
+    pub handler: u64,
     pub id: ComponentId,
     /// The space tag it holds, 0 for none.
     pub tag: u16,
@@ -66,6 +68,7 @@ impl Component {
             life: Life::Dead,
             flags: FLAGS_ALWAYS_ONE,
             entry: 0,
+            handler: 0,
             id: ComponentId(u16::MAX),
             tag: 0,
             l1: Phys(0),

@@ -6,6 +6,7 @@ use crate::arch::regs::Regs;
 use crate::cpu::Cpu;
 use abi::op::lifecycle;
 use abi::{Error, ThreadId};
+use core::ptr;
 
 /// Invocations that a thread can be inside of at once.
 pub const FRAMES: usize = 32;
@@ -37,6 +38,19 @@ pub enum Waiting {
     Exited = 4,
 }
 
+/// What a fault interrupted, from when the component's handler begins until it asks.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct OwnFault {
+    /// Where it happened, which alone may ask; null when there is none.
+    pub component: *mut Component,
+    pub rip: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub kind: u64,
+    pub address: u64,
+}
+
 /// One page of retyped memory, zero until `CONFIGURE`.
 #[repr(C, align(64))]
 pub struct Thread {
@@ -46,6 +60,8 @@ pub struct Thread {
     pub fault_regs: Regs,
     pub fault_fpu: FpuState,
     pub faulted: bool,
+    /// The last fault that went to a component's own handler.
+    pub own_fault: OwnFault,
     pub waiting: Waiting,
     pub id: ThreadId,
     /// Where it is, and how deep; the core holds both while the thread runs.
@@ -100,6 +116,7 @@ pub fn configure(
         (*pointer).regs = regs;
         (*pointer).fpu = FpuState::clean();
         (*pointer).id = id;
+        (*pointer).own_fault.component = ptr::null_mut();
         (*pointer).component = component;
         (*pointer).top = (&raw mut (*pointer).frames).cast();
         (*pointer).waiting = Waiting::Involuntary;

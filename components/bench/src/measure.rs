@@ -1,0 +1,138 @@
+//! Single figures, in ticks of the time-stamp counter: with QEMU's `-icount shift=0`, one for each
+//! instruction.
+
+use abi::start::slot::{CONSOLE, CSPACE};
+use abi::{CPtr, CapType, Error, op};
+use bench::{RUNS, median, method};
+use core::arch::asm;
+use rt::{cap, time};
+
+use crate::stock::Stock;
+
+/// Ticks that `work` takes, without those of the two looks at the counter.
+fn ticks(mut work: impl FnMut() -> Result<(), Error>) -> Result<u64, Error> {
+    let (mut with, mut without) = ([0; RUNS], [0; RUNS]);
+    for run in 0..RUNS {
+        let begun = time::now();
+        without[run] = time::now() - begun;
+        let begun = time::now();
+        let result = work();
+        with[run] = time::now() - begun;
+        result?;
+    }
+    Ok(median(with) - median(without))
+}
+
+fn print(name: &str, ticks: u64) {
+    rt::println!("BENCH {name} {ticks}");
+}
+
+/// An invocation by the instruction alone: registers stay full, nothing is set right again.
+#[inline]
+fn bare_invoke(entry: CPtr) -> (u64, u64) {
+    let (low, high): (u64, u64);
+    // SAFETY: as the runtime's, but that what must be preserved is: by a callee that we know.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "syscall",
+            "pop rbp",
+            "pop rbx",
+            inlateout("rax") method::ECHO => _,
+            lateout("rdi") low,
+            lateout("rsi") high,
+            in("r10") u64::from(entry.0),
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    (low, high)
+}
+
+/// What [`bare_invoke`] and the bare callee execute around the kernel's part: two pushes, moves of
+/// two arguments, the callee's five instructions before its system call, two pops.
+const AROUND_KERNEL: u64 = 2 + 2 + 5 + 2;
+
+pub fn invocations(callee: CPtr, bare: CPtr) -> Result<(), Error> {
+    let whole = ticks(|| rt::invoke(callee, method::ECHO, [1, 2, 3, 4]).map(drop))?;
+    print("invocation", whole);
+    let stub_and_kernel = ticks(|| rt::invoke(bare, method::ECHO, [1, 2, 3, 4]).map(drop))?;
+    let kernel_and_callee = ticks(|| {
+        bare_invoke(callee);
+        Ok(())
+    })?;
+    let kernel = ticks(|| {
+        bare_invoke(bare);
+        Ok(())
+    })?;
+    let mut there = [0; RUNS];
+    for run in &mut there {
+        let begun = time::now();
+        let (low, high) = bare_invoke(bare);
+        *run = (low | high << 32) - begun;
+    }
+    print("bare", kernel);
+    print("there", median(there));
+    print("around", AROUND_KERNEL);
+    print("stub", stub_and_kernel - kernel);
+    print("callee", kernel_and_callee - kernel);
+    Ok(())
+}
+
+pub fn objects(stock: &mut Stock) -> Result<(), Error> {
+    let noop = ticks(|| rt::syscall(CONSOLE, op::console::WRITE, [0; 5]).map(drop))?;
+    print("noop", noop);
+    let ((ram, offset), slot, page) = (stock.untyped(), stock.slot(), abi::layout::PAGE as u64);
+    let mut runs = [0; RUNS];
+    for run in &mut runs {
+        let begun = time::now();
+        let result = cap::retype(CSPACE, slot, ram, CapType::Frame, 1, offset, page);
+        *run = time::now() - begun;
+        result?;
+        cap::delete(CSPACE, slot)?;
+    }
+    print("retype", median(runs));
+    Ok(())
+}
+
+/// A switch to a thread that switches back at once.
+pub fn switches(name: &str, other: CPtr) -> Result<(), Error> {
+    // The first lets it get as far as its own switch.
+    cap::thread::switch(other)?;
+    let there_and_back = ticks(|| cap::thread::switch(other).map(drop))?;
+    print(name, there_and_back);
+    Ok(())
+}
+
+/// An instruction that does not exist, which the handler skips.
+pub fn faults() -> Result<(), Error> {
+    let skipped = ticks(|| {
+        // SAFETY: the handler continues behind the instruction and changes nothing else.
+        unsafe { asm!("ud2", options(nostack)) };
+        Ok(())
+    })?;
+    print("fault", skipped);
+    Ok(())
+}
+
+/// A write to an address without memory, where the handler maps some. `undo` takes it away.
+pub fn pages(address: u64, mut undo: impl FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    let mut runs = [0; RUNS];
+    for run in &mut runs {
+        let begun = time::now();
+        // SAFETY: the handler maps a page there that nothing else uses.
+        unsafe { (address as *mut u64).write_volatile(begun) };
+        *run = time::now() - begun;
+        // SAFETY: as above.
+        if unsafe { (address as *const u64).read_volatile() } != begun {
+            return Err(Error::Unknown);
+        }
+        undo()?;
+    }
+    print("page", median(runs));
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Memory, slots and page tables of the component's own.
+
+use abi::captype::MapFlags;
+use abi::layout::{MANAGER_CONTROL, PAGE};
+use abi::start::slot::CSPACE;
+use abi::{CPtr, CapType, Error};
+use rt::cap;
+
+pub const READ_WRITE: MapFlags = MapFlags::READ.union(MapFlags::WRITE);
+/// Where frames are shown in this component's own address space: the first entries of one table.
+pub const WINDOW: u64 = MANAGER_CONTROL as u64;
+/// First slot that `init` leaves empty for sure.
+const FIRST_SLOT: CPtr = CPtr::new(0, 128);
+
+pub struct Stock {
+    ram: CPtr,
+    offset: u64,
+    next: CPtr,
+    /// The page table over [`WINDOW`].
+    pub window: CPtr,
+}
+
+impl Stock {
+    pub fn new() -> Result<Self, Error> {
+        let grants = rt::info().grants.iter();
+        let ram = grants
+            .take(usize::from(rt::info().grants_len))
+            .filter(|grant| grant.name.as_str() == "ram")
+            .max_by_key(|grant| grant.bytes)
+            .ok_or(Error::NotFound)?;
+        let own = rt::grant("own-pdpt").ok_or(Error::NotFound)?.cap;
+        let mut stock = Self {
+            ram: ram.cap,
+            offset: 0,
+            next: FIRST_SLOT,
+            window: CPtr::NULL,
+        };
+        let directory = stock.table(own, 0, CapType::Pd)?;
+        stock.window = stock.table(directory, 0, CapType::Pt)?;
+        Ok(stock)
+    }
+
+    /// An empty slot.
+    pub fn slot(&mut self) -> CPtr {
+        let slot = self.next;
+        self.next = slot.plus(1);
+        slot
+    }
+
+    /// Memory that is not used yet: its capability, and where it begins in there.
+    pub fn untyped(&self) -> (CPtr, u64) {
+        (self.ram, self.offset)
+    }
+
+    /// A fresh object of one page.
+    pub fn page(&mut self, captype: CapType) -> Result<CPtr, Error> {
+        let slot = self.slot();
+        cap::retype(CSPACE, slot, self.ram, captype, 1, self.offset, PAGE as u64)?;
+        self.offset += PAGE as u64;
+        Ok(slot)
+    }
+
+    /// A fresh table of the next level, at an entry of `parent`.
+    pub fn table(&mut self, parent: CPtr, entry: u16, captype: CapType) -> Result<CPtr, Error> {
+        let table = self.page(captype)?;
+        let mapping = self.slot();
+        cap::map(parent, table, entry, 1, MapFlags::READ, 0, mapping)?;
+        Ok(table)
+    }
+}
