@@ -16,6 +16,9 @@ pub enum Accel {
     Auto,
     Tcg,
     Kvm,
+    /// TCG with a clock that counts instructions: one each nanosecond
+    #[value(skip)]
+    Counted,
 }
 
 /// What to boot and in what.
@@ -44,7 +47,12 @@ impl Machine {
         } else {
             &self.cpu
         };
-        let accel = if kvm { "kvm" } else { "tcg,thread=multi" };
+        let counted = self.accel == Accel::Counted;
+        let accel = match (kvm, counted) {
+            (true, _) => "kvm",
+            (false, true) => "tcg,thread=single",
+            (false, false) => "tcg,thread=multi",
+        };
         let memory = self.memory_mib.to_string();
         let (kernel, archive) = (
             self.kernel.display().to_string(),
@@ -66,6 +74,9 @@ impl Machine {
         ];
         let mut arguments: Vec<String> = fixed.into_iter().flatten().map(String::from).collect();
         arguments.extend(["-nodefaults", "-no-reboot"].map(String::from));
+        if counted {
+            arguments.extend(["-icount", "shift=0,sleep=off"].map(String::from));
+        }
         if let Some(netdev) = &self.netdev {
             let device = "virtio-net-pci,netdev=n0,disable-legacy=on,romfile=";
             arguments.extend(["-netdev", netdev, "-device", device].map(String::from));
@@ -79,7 +90,7 @@ impl Machine {
             return Err(format!("{QEMU} is missing; `cargo xtask run` installs it"));
         }
         let kvm = match self.accel {
-            Accel::Tcg => false,
+            Accel::Tcg | Accel::Counted => false,
             Accel::Auto => kvm_works(),
             Accel::Kvm if kvm_works() => true,
             Accel::Kvm => {

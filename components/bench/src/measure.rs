@@ -53,14 +53,18 @@ fn bare_invoke(entry: CPtr) -> (u64, u64) {
     (low, high)
 }
 
-/// What [`bare_invoke`] and the bare callee execute around the kernel's part: two pushes, moves of
-/// two arguments, the callee's five instructions before its system call, two pops.
-const AROUND_KERNEL: u64 = 2 + 2 + 5 + 2;
+/// Instructions of the bare callee but for its system call.
+const BARE_CALLEE: u64 = 5;
+/// What [`bare_invoke`] and the bare callee execute around the kernel's part: moves of two
+/// arguments, two pushes, the callee, two pops. Both `syscall` are the kernel's part.
+const AROUND_KERNEL: u64 = 2 + 2 + BARE_CALLEE + 2;
+/// Of those, before the kernel's part and up to the bare callee's look at the counter: two moves
+/// that keep the first look, the arguments, the pushes, and the look itself.
+const BEFORE_KERNEL: u64 = 2 + 2 + 2 + 1;
 
 pub fn invocations(callee: CPtr, bare: CPtr) -> Result<(), Error> {
     let whole = ticks(|| rt::invoke(callee, method::ECHO, [1, 2, 3, 4]).map(drop))?;
     print("invocation", whole);
-    let stub_and_kernel = ticks(|| rt::invoke(bare, method::ECHO, [1, 2, 3, 4]).map(drop))?;
     let kernel_and_callee = ticks(|| {
         bare_invoke(callee);
         Ok(())
@@ -75,11 +79,13 @@ pub fn invocations(callee: CPtr, bare: CPtr) -> Result<(), Error> {
         let (low, high) = bare_invoke(bare);
         *run = (low | high << 32) - begun;
     }
-    print("bare", kernel);
-    print("there", median(there));
-    print("around", AROUND_KERNEL);
-    print("stub", stub_and_kernel - kernel);
-    print("callee", kernel_and_callee - kernel);
+    let in_kernel = kernel - AROUND_KERNEL;
+    let there = median(there) - BEFORE_KERNEL;
+    let callee = kernel_and_callee - kernel + BARE_CALLEE;
+    print("invocation-there", there);
+    print("invocation-back", in_kernel - there);
+    print("invocation-callee", callee);
+    print("invocation-caller", whole - in_kernel - callee);
     Ok(())
 }
 

@@ -21,7 +21,7 @@ fn count<T>(result: Result<T, Error>) -> u64 {
 fn empty_slots() -> impl Iterator<Item = CPtr> {
     let known = [0, 1, 3, 4, 5, 6, 7, 8, 200, 255, 256, 0xffff, 0x00ff_ff00];
     let far = (0..31).map(|shift| 1u32 << shift).filter(|n| *n > 64);
-    known.into_iter().chain(far).chain([u32::MAX - 1]).map(CPtr)
+    known.into_iter().chain(far).chain([u32::MAX - 2]).map(CPtr)
 }
 
 /// Uses slots that are empty or belong to nobody.
@@ -101,8 +101,8 @@ pub fn kernel() -> u64 {
             2 => CPtr(random.nasty() as u32),
             _ => CPtr(1 + random.below(32) as u32),
         };
-        // Returning is no attack.
-        if target == CPtr::RETURN {
+        // Returning is no attack, nor is giving up.
+        if target == CPtr::RETURN || target == CPtr::OWN {
             continue;
         }
         let mut args = [0; 5];

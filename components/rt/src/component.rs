@@ -40,40 +40,57 @@ pub struct Component {
 /// runs, or before: to its invokers it is dead until then.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// Runs what the badge and the method ask for.
+/// Runs what the badge and the method ask for. The reply goes to `out`, from each branch by itself,
+/// so that none is carried about.
 #[doc(hidden)]
 #[inline]
-pub fn dispatch(component: &Component, badge: Badge, method: u64, args: [u64; 4]) -> Reply {
+pub fn dispatch(
+    component: &'static Component,
+    badge: Badge,
+    method: u64,
+    args: [u64; 4],
+    out: &mut [u64; 5],
+) {
     let interface = badge.interface();
-    if interface != Badge::LIFECYCLE {
-        // Acquire: sees all that START wrote before its release.
-        if !STARTED.load(Ordering::Acquire) {
-            return Err(Error::Dead);
-        }
-        let call = Call {
-            method,
-            args,
-            caller: badge.client(),
-            thread: crate::thread_id(),
-        };
-        return (component.serve)(interface, call);
+    if interface == Badge::LIFECYCLE {
+        return live(component, method, args[0], out);
     }
-    // Only the supervisor's Entries and the kernel's own thread start have interface 0.
-    match method {
-        lifecycle::START => {
-            crate::fault::register((component.fault)())?;
-            crate::heap::claim();
-            crate::cbuf::attach();
-            (component.start)(crate::info())?;
-            STARTED.store(true, Ordering::Release);
-            Ok([0; 4])
-        }
+    // Acquire: sees all that START wrote before its release.
+    if !STARTED.load(Ordering::Acquire) {
+        return put(Err(Error::Dead), out);
+    }
+    let call = Call {
+        method,
+        args,
+        caller: badge.client(),
+        thread: crate::thread_id(),
+    };
+    put((component.serve)(interface, call), out);
+}
+
+/// Interface 0: only the supervisor's Entries and the kernel's own thread start have it. Apart, so
+/// that what it needs of registers and stack is no burden on other invocations.
+#[cold]
+#[inline(never)]
+fn live(component: &'static Component, method: u64, argument: u64, out: &mut [u64; 5]) {
+    let reply = match method {
+        lifecycle::START => start(component),
         lifecycle::THREAD => match component.thread {
-            Some(thread) => thread(args[0]),
+            Some(thread) => thread(argument),
             None => Err(Error::BadMethod),
         },
         _ => Err(Error::BadMethod),
-    }
+    };
+    put(reply, out);
+}
+
+fn start(component: &Component) -> Reply {
+    crate::fault::register((component.fault)())?;
+    crate::heap::claim();
+    crate::cbuf::attach();
+    (component.start)(crate::info())?;
+    STARTED.store(true, Ordering::Release);
+    Ok([0; 4])
 }
 
 /// Writes a reply where the entry code picks it up.
@@ -103,8 +120,9 @@ pub fn stop() -> ! {
 }
 
 /// The assembly of `_start`. Every argument register keeps its place or moves once; `rsp` is
-/// computed from the thread's number. On the way back every register that is no result is
-/// cleared. What follows the function that dispatches is executed once `rsp` is set, for the one
+/// computed from the thread's number. On the way back every register that is no result holds
+/// nothing of ours: vector registers are cleared here, `rcx`, `r9`, `r10` and `r11` by the kernel, and
+/// those that a call preserves are what the invoker had in them (`rbp`: zero). What follows the function that dispatches is executed once `rsp` is set, for the one
 /// component whose stacks lie elsewhere; only `rcx` is free there.
 #[macro_export]
 macro_rules! entry {
@@ -127,7 +145,6 @@ macro_rules! entry {
                 "mov [rsp], rcx",
                 "mov dword ptr [rsp + 56], {mxcsr}",
                 "ldmxcsr dword ptr [rsp + 56]",
-                "cld",
                 "xor ebp, ebp",
                 "mov rcx, rax",
                 "call {dispatch}",
@@ -136,13 +153,6 @@ macro_rules! entry {
                 "mov rsi, [rsp + 32]",
                 "mov rdx, [rsp + 40]",
                 "mov r8, [rsp + 48]",
-                "xor ebx, ebx",
-                "xor ebp, ebp",
-                "xor r9d, r9d",
-                "xor r12d, r12d",
-                "xor r13d, r13d",
-                "xor r14d, r14d",
-                "xor r15d, r15d",
                 "pxor xmm0, xmm0",
                 "pxor xmm1, xmm1",
                 "pxor xmm2, xmm2",
@@ -220,8 +230,7 @@ macro_rules! component {
             out: &mut [u64; 5],
         ) {
             let badge = $crate::abi::Badge(badge);
-            let reply = $crate::component::dispatch(&__COMPONENT, badge, method, [a0, a1, a2, a3]);
-            $crate::component::put(reply, out);
+            $crate::component::dispatch(&__COMPONENT, badge, method, [a0, a1, a2, a3], out);
         }
 
         const _: $crate::component::Dispatch = __dispatch;

@@ -25,9 +25,9 @@ pub fn invoke(entry: CPtr, method: u64, args: [u64; 4]) -> Reply {
 }
 
 /// Invokes a component through an Entry: the thread goes on in the callee and comes back with
-/// its answer. Clears every register that is not an argument, so that nothing leaks to the
-/// callee, and sets right again what the callee could have left wrong (vector control, direction
-/// flag). [`Error::Dead`] when the callee dies meanwhile.
+/// its answer. Clears every register that is not an argument and that the kernel does not set, so
+/// that nothing leaks to the callee, and sets right again what the callee could have left wrong
+/// (vector control; the kernel sees to the flags). [`Error::Dead`] when the callee dies meanwhile.
 #[inline]
 pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Failure> {
     let (status, refused): (u64, u64);
@@ -39,10 +39,9 @@ pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Fai
         asm!(
             "push rbx",
             "push rbp",
-            "sub rsp, 8",
+            "push {mxcsr}",
             "xor ebx, ebx",
             "xor ebp, ebp",
-            "xor r9d, r9d",
             "xor r12d, r12d",
             "xor r13d, r13d",
             "xor r14d, r14d",
@@ -64,8 +63,6 @@ pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Fai
             "pxor xmm14, xmm14",
             "pxor xmm15, xmm15",
             "syscall",
-            "cld",
-            "mov dword ptr [rsp], {mxcsr}",
             "ldmxcsr dword ptr [rsp]",
             "add rsp, 8",
             "pop rbp",

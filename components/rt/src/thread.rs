@@ -9,7 +9,7 @@ pub fn thread_id() -> ThreadId {
     let rsp: usize;
     // SAFETY: reads a register, touches no memory.
     unsafe {
-        core::arch::asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags));
+        core::arch::asm!("mov {}, rsp", out(reg) rsp, options(pure, nomem, nostack, preserves_flags));
     }
     // Modulo, because the supervisor takes faults on a second row of stacks.
     ThreadId((rsp.wrapping_sub(STACKS) / STACK_STRIDE % ThreadId::MAX) as u16)

@@ -3,6 +3,7 @@
 
 mod caps;
 mod guest;
+mod kernel;
 mod load;
 mod namespace;
 mod peer;
@@ -14,10 +15,14 @@ use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 2] = [
+const BENCHES: [(&str, &str); 3] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
+    ),
+    (
+        "kernel",
+        "instructions of invocations, faults, thread switches and capability operations",
     ),
     (
         "caps",
@@ -37,6 +42,7 @@ pub struct Built {
 pub fn image(name: &str) -> Result<Option<&'static str>, String> {
     match name {
         "web" => Ok(Some("webserver")),
+        "kernel" => Ok(Some("bench-kernel")),
         "caps" => Ok(None),
         _ => Err(unknown(name)),
     }
@@ -60,6 +66,9 @@ pub fn run_here(name: &str, project: &Project, rounds: usize) -> Result<(), Stri
 /// Runs bench `name`, `rounds` boots of each guest, loads of about `seconds` each.
 pub fn run(name: &str, built: &Built, rounds: usize, seconds: f64) -> Result<(), String> {
     image(name)?;
+    if name == "kernel" {
+        return kernel::run(built);
+    }
     let target = built.root.join("target");
     let assets = built.root.join("xtask/peer");
     let folder = target.join("peer");
