@@ -54,6 +54,8 @@ pub struct Connection<B> {
     pub body: Option<(Body, Work<B>)>,
     /// Requests that are understood and not answered.
     pub works: u32,
+    /// A request was understood: what comes next is a further one.
+    pub asked: bool,
     /// No further request is taken.
     pub last: bool,
     pub peer_closed: bool,
@@ -66,6 +68,8 @@ pub struct Connection<B> {
     /// Bytes and buffers that the network stack still queues.
     pub queued: u64,
     pub parts: u32,
+    /// Bytes of answers that were queued when the phase began.
+    pub left: u64,
     /// Bytes received that the network stack has not been told are taken.
     pub untaken: u32,
 }
@@ -83,6 +87,7 @@ impl<B> Default for Connection<B> {
             progress: Progress::default(),
             body: None,
             works: 0,
+            asked: false,
             last: false,
             peer_closed: false,
             backlog: false,
@@ -90,6 +95,7 @@ impl<B> Default for Connection<B> {
             stalled: false,
             queued: 0,
             parts: 0,
+            left: 0,
             untaken: 0,
         }
     }
@@ -131,6 +137,7 @@ impl<B> Connection<B> {
     pub fn enter(&mut self, phase: Phase, now_ms: u64) {
         self.phase = phase;
         self.since_ms = now_ms;
+        self.left = self.queued;
     }
 
     /// So many queued bytes have left.

@@ -40,12 +40,16 @@ pub fn limit_ms<B>(connection: &Connection<B>, pressure: Pressure) -> Option<u64
     };
     match connection.phase {
         Phase::Free | Phase::Aborted => None,
+        // Who never asked has come to ask: its first request may be lost on the way and sent again,
+        // and a close instead of an answer would be a failure, where later it is not.
+        Phase::Idle if !connection.asked => Some(by_pressure(60_000, 2_000, 1_000)),
         Phase::Idle => Some(by_pressure(60_000, 1_000, SHORTEST_MS)),
         Phase::Reading => Some(by_pressure(10_000, 2_000, 1_000)),
         Phase::Answering => Some(by_pressure(30_000, 10_000, 5_000) + connection.queued / SLOWEST),
         // The network stack resends and gives up by itself; this is the backstop. One that was
-        // idle before has nothing on the way that an early reset could destroy.
-        Phase::Closing if connection.queued == 0 => Some(by_pressure(30_000, 1_000, SHORTEST_MS)),
-        Phase::Closing => Some(by_pressure(30_000, 5_000, 3_000) + connection.queued / SLOWEST),
+        // idle before has nothing on the way that an early reset could destroy. Counted from the
+        // close for all that was queued then: the end of a long answer is not late.
+        Phase::Closing if connection.left == 0 => Some(by_pressure(30_000, 1_000, SHORTEST_MS)),
+        Phase::Closing => Some(by_pressure(30_000, 5_000, 3_000) + connection.left / SLOWEST),
     }
 }

@@ -255,6 +255,7 @@ impl<P: Platform> Server<P> {
     pub(super) fn push(&mut self, place: usize, work: Work<P::Buffer>) {
         let connection = &mut self.connections[place];
         connection.works += 1;
+        connection.asked = true;
         connection.last |= work.connection == Field::Close;
         self.works.push(work);
     }

@@ -153,6 +153,50 @@ fn the_longest_idle_go_first_and_no_more_than_needed() {
     assert_eq!(closed, [0, 1]);
 }
 
+#[test]
+fn a_first_request_that_is_late_is_answered_however_scarce_places_are() {
+    let mut rig = Rig::new(64);
+    rig.round((0..60).map(|s| Event::Accepted { socket: s }).collect());
+    for _ in 0..9 {
+        rig.pass(100);
+        rig.round(vec![]);
+    }
+    for socket in 0..60 {
+        rig.receive(socket, GET);
+        assert_eq!(statuses(&rig.sent[&socket], &[]), [200]);
+        rig.drain(socket);
+    }
+    // Between two requests the limit is short, for a client may expect a close there.
+    rig.pass(300);
+    rig.round(vec![]);
+    assert_eq!(rig.server.counters().timed_out, 4);
+}
+
+#[test]
+fn an_answer_that_took_long_to_leave_is_not_reset_as_it_ends() {
+    let mut rig = Rig::new(16);
+    rig.round((0..16).map(|s| Event::Accepted { socket: s }).collect());
+    rig.receive(
+        0,
+        b"GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    // Others come and go; places stay scarce.
+    for round in 0..60 {
+        rig.pass(100);
+        let others = (1..16).map(|socket| Event::Received {
+            socket,
+            data: Bytes::new(GET),
+        });
+        rig.round(others.collect());
+        (1..16).for_each(|socket| rig.drain(socket));
+        if round == 50 {
+            rig.drain(0);
+        }
+    }
+    assert_eq!(rig.ends[&0], End::Closed);
+    assert_eq!(rig.server.counters().timed_out, 0);
+}
+
 /// Clients that ask again as soon as they are answered, more of them than places.
 #[test]
 fn more_busy_clients_than_places_take_turns() {
