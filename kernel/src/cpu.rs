@@ -29,6 +29,8 @@ pub struct Cpu {
     /// Counters of the system-call path.
     pub invocations: u64,
     pub space_switches: u64,
+    /// Results of an operation on a kernel object, on their way to user code.
+    pub results: [u64; 4],
 
     /// Events that the event thread has not been told yet.
     pub events: u64,
@@ -61,6 +63,7 @@ impl Cpu {
             thread_id: 0,
             invocations: 0,
             space_switches: 0,
+            results: [0; 4],
             events: 0,
             deadline: u64::MAX,
             tsc_hz: 0,

@@ -11,7 +11,7 @@
 //!
 //! | register | in | out |
 //! |---|---|---|
-//! | `r10` | [`CPtr`] of the invoked capability, or [`CPtr::RETURN`] | 1: the kernel refused, no callee ran; else 0 |
+//! | `r10` | [`CPtr`] of the invoked capability, or [`CPtr::RETURN`] | not 0: the kernel refused, no callee ran; else 0 |
 //! | `rax` | operation (kernel objects) or method (an Entry: handed to the callee as it is) | [`Error`] as a number, 0 is success |
 //! | `rdi rsi rdx r8` | arguments 0 to 3 | results 0 to 3 |
 //! | `r9` | argument 4 (kernel objects only) | clobbered |

@@ -6,6 +6,7 @@
 use super::gdt::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use super::regs::Regs;
 use crate::cpu::Cpu;
+use crate::invoke::direct;
 use crate::memory::DIRECT_MAP;
 use crate::object::component::{Component, Life};
 use crate::object::thread::Frame;
@@ -57,7 +58,7 @@ syscall_entry:
     shl esp, {slot_shift}
     add rcx, rsp
     cmp word ptr [rcx + {slot_type}], {entry_type}
-    jne 8f
+    jne 11f
 
     // An Entry it is: r10 and r9 are free now.
     movabs rsp, {direct_map}
@@ -117,6 +118,43 @@ syscall_entry:
     xor r9d, r9d
     swapgs
     sysretq
+
+    // A kernel object: the C convention has the arguments where they are, the capability fits
+    // between them. A type that is being deleted is larger than any.
+11: movzx r11d, word ptr [rcx + {slot_type}]
+    cmp r11d, {types}
+    jae 8f
+    mov r11, [{direct} + r11 * 8]
+    test r11, r11
+    jz 8f
+    mov rsp, gs:[{user_rip}]
+    shr rsp, 47
+    jne 8f
+    mov rsp, gs:[{kernel_stack}]
+    push rax
+    push rax
+    call r11
+    cmp eax, {with_results}
+    jae 12f
+    xor edi, edi
+    xor esi, esi
+    xor edx, edx
+    xor r8d, r8d
+13: mov r10d, eax               // a status of zero is what says that it was not refused
+    xor r9d, r9d
+    mov r11, gs:[{component}]
+    mov r11, [r11 + {flags}]
+    mov rcx, gs:[{user_rip}]
+    mov rsp, gs:[{user_rsp}]
+    swapgs
+    sysretq
+12: jne {gone}
+    xor eax, eax
+    mov rdi, gs:[{results}]
+    mov rsi, gs:[{results} + 8]
+    mov rdx, gs:[{results} + 16]
+    mov r8, gs:[{results} + 24]
+    jmp 13b
 
     // Refused: the error goes to the caller, through the checks of the general path's end.
 6:  mov r9d, {dead}
@@ -213,6 +251,11 @@ resume_call:
     user_data = const USER_DATA,
     user_code = const USER_CODE,
     general = sym crate::invoke::general,
+    direct = sym direct::DIRECT,
+    types = const direct::TYPES,
+    with_results = const direct::WITH_RESULTS,
+    gone = sym direct::gone,
+    results = const offset_of!(Cpu, results),
 );
 
 /// The fast path's word to the general one, in `r10`: `r9` holds the error to give. No address

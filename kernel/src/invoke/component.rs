@@ -48,7 +48,7 @@ fn configure(call: &mut Call, pointer: *mut Component) -> Result {
         at => Some(
             call.cpu
                 .capabilities
-                .lookup_typed(call.space, at, CapType::Entry)?,
+                .lookup_typed(call.space()?, at, CapType::Entry)?,
         ),
     };
     let no_preempt = match identity >> 16 {
@@ -77,7 +77,7 @@ fn make_entry(call: &mut Call) -> Result {
     let l1 = call.lookup_typed(cspace, CapType::L1CNode)?;
     l1.need(Rights::WRITE)?;
     let there = call.cpu.capabilities.cspace(l1)?;
-    if there != call.space {
+    if there != call.space()? {
         call.need(Rights::GRANT)?;
     }
     let dest = call.cpu.capabilities.empty_slot(there, call.cptr(slot)?)?;

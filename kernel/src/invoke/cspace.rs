@@ -4,6 +4,7 @@ use super::{Call, DONE, Outcome, Result};
 use abi::op::cspace;
 use abi::{CapType, Error, Rights};
 
+#[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
     let [a0, a1, a2, a3, a4] = call.args;
     let there = call.cpu.capabilities.cspace(call.object)?;
@@ -21,7 +22,7 @@ pub fn invoke(call: &mut Call) -> Result {
         ]));
     }
     call.need(Rights::WRITE)?;
-    let foreign = there != call.space;
+    let foreign = there != call.space()?;
     match call.operation {
         cspace::COPY => {
             let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a0)?)?;

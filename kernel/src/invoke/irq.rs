@@ -4,6 +4,7 @@ use super::{Call, Outcome, Result};
 use abi::op::irq;
 use abi::{Error, Rights};
 
+#[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
     match call.operation {
         irq::IDENTIFY => {

@@ -2,6 +2,7 @@
 
 use super::{Call, DONE, Outcome, Result};
 use crate::arch::time;
+use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
 use crate::memory::Phys;
 use crate::object::Thread;
@@ -21,7 +22,7 @@ pub fn invoke(call: &mut Call) -> Result {
     match call.operation {
         kernel::WAIT => {
             only_event_thread(call)?;
-            let events = wait(call);
+            let events = wait(&raw mut *call.cpu);
             Ok(Outcome::Done([events, NOBODY, 0, 0]))
         }
         kernel::POLL => {
@@ -58,19 +59,26 @@ fn only_event_thread(call: &Call) -> core::result::Result<(), Error> {
 }
 
 /// Sleeps until an interrupt has recorded an event. The one place where the kernel takes
-/// interrupts: it holds no reference to the core while it does.
-fn wait(call: &mut Call) -> u64 {
-    let events = &raw mut call.cpu.events;
+/// interrupts: it holds no reference to the core while it does. A function of its own, so that
+/// whoever calls it takes nothing of the core to be as it was.
+#[inline(never)]
+fn wait(cpu: *mut Cpu) -> u64 {
     loop {
-        // SAFETY: the field of the live core; interrupts are off, so nothing else writes it.
-        let pending = unsafe { events.replace(0) };
+        // SAFETY: the field of the live core; interrupts are off, so nothing else writes it now.
+        // Volatile, because the handler does below.
+        let pending = unsafe {
+            let events = &raw mut (*cpu).events;
+            let pending = events.read_volatile();
+            events.write_volatile(0);
+            pending
+        };
         if pending != 0 {
             return pending;
         }
         // SAFETY: `sti` takes effect after `hlt` has begun, so no interrupt is lost between the
-        // look above and the sleep. The handler touches only the core's own fields, which this
-        // block, being opaque to the compiler, may change.
-        unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+        // look above and the sleep. The handler touches only the core, whose address is given to
+        // this block so that it may change all of it.
+        unsafe { asm!("sti", "hlt", "cli", in("rdi") cpu, options(nostack)) };
     }
 }
 

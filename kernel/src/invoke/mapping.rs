@@ -4,6 +4,7 @@ use super::{Call, DONE, Result, run};
 use abi::Error;
 use abi::op::mapping;
 
+#[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
     let mapping = call.object;
     match call.operation {

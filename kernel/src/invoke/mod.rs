@@ -1,5 +1,6 @@
-//! The general path of a system call: looks up the capability, finds its type's module, and
-//! leaves the kernel in whichever thread and component is current afterwards.
+//! Operations on kernel objects. Those after which another thread may be current take the general
+//! path: it looks up the capability, finds its type's module, and leaves the kernel in whichever
+//! thread and component is current afterwards. All others take the shorter one, in [`direct`].
 //!
 //! Each module decodes the operations of one type. What user code gives stays numbers: no user
 //! address is read or written, each number is checked where it gains a meaning.
@@ -7,6 +8,7 @@
 mod component;
 mod console;
 mod cspace;
+pub mod direct;
 mod irq;
 mod kernel;
 mod mapping;
@@ -42,8 +44,6 @@ const DONE: Result = Ok(Outcome::Done([0; 4]));
 /// One invocation of a kernel object.
 pub struct Call<'a> {
     cpu: &'a mut Cpu,
-    /// The caller's CSpace.
-    space: CSpace,
     /// The invoked capability.
     object: SlotRef,
     operation: u64,
@@ -57,21 +57,27 @@ impl Call<'_> {
             .map_err(|_| Error::NoCapability)
     }
 
+    /// The caller's CSpace.
+    #[inline(always)]
+    fn space(&self) -> core::result::Result<CSpace, Error> {
+        space(self.cpu)
+    }
+
     /// The capability at an address in the caller's CSpace.
     fn lookup(&self, word: u64) -> core::result::Result<SlotRef, Error> {
         let at = self.cptr(word)?;
-        self.cpu.capabilities.lookup(self.space, at)
+        self.cpu.capabilities.lookup(self.space()?, at)
     }
 
     fn lookup_typed(&self, word: u64, ty: CapType) -> core::result::Result<SlotRef, Error> {
         let at = self.cptr(word)?;
-        self.cpu.capabilities.lookup_typed(self.space, at, ty)
+        self.cpu.capabilities.lookup_typed(self.space()?, at, ty)
     }
 
     /// An empty slot of the caller's CSpace.
     fn empty_slot(&self, word: u64) -> core::result::Result<SlotRef, Error> {
         let at = self.cptr(word)?;
-        self.cpu.capabilities.empty_slot(self.space, at)
+        self.cpu.capabilities.empty_slot(self.space()?, at)
     }
 
     fn need(&self, rights: Rights) -> core::result::Result<(), Error> {
@@ -88,41 +94,32 @@ fn run(word: u64) -> core::result::Result<(u16, u16, MapFlags), Error> {
     Ok((word as u16, (word >> 16) as u16, flags))
 }
 
-fn invoke(cpu: &mut Cpu, regs: &Regs) -> Result {
+/// The CSpace of the component that the current thread runs in.
+#[inline(always)]
+fn space(cpu: &Cpu) -> core::result::Result<CSpace, Error> {
     let root = Component::cspace_slot(cpu.component);
-    let space = cpu
-        .capabilities
+    cpu.capabilities
         .cspace(root)
-        .map_err(|_| Error::NoCapability)?;
-    let object = cpu.capabilities.lookup(space, CPtr(regs.r10 as u32))?;
+        .map_err(|_| Error::NoCapability)
+}
+
+fn invoke(cpu: &mut Cpu, regs: &Regs) -> Result {
+    let object = cpu
+        .capabilities
+        .lookup(space(cpu)?, CPtr(regs.r10 as u32))?;
     let mut call = Call {
         cpu,
-        space,
         object,
         operation: regs.rax,
         args: [regs.rdi, regs.rsi, regs.rdx, regs.r8, regs.r9],
     };
     let call = &mut call;
     match object.ty() {
-        CapType::L1CNode => cspace::invoke(call),
-        CapType::Pml4 | CapType::Pdpt | CapType::Pd | CapType::Pt => table::invoke(call),
-        CapType::MapFrame
-        | CapType::MapDevFrame
-        | CapType::MapPdpt
-        | CapType::MapPd
-        | CapType::MapPt => mapping::invoke(call),
         CapType::Component => component::invoke(call),
         CapType::Thread => thread::invoke(call),
-        CapType::Irq => irq::invoke(call),
-        CapType::IoPorts => ports::invoke(call),
         CapType::Kernel => kernel::invoke(call),
-        CapType::Console => console::invoke(call),
-        CapType::Null
-        | CapType::Ram
-        | CapType::Frame
-        | CapType::DevFrame
-        | CapType::L2CNode
-        | CapType::Entry => Err(Error::BadOperation),
+        // Memory has no operations; the others never come here ([`direct`]).
+        _ => Err(Error::BadOperation),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::arch::port::{Width, read, write};
 use abi::op::ports;
 use abi::{Error, Rights};
 
+#[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
     let [port, width, value, ..] = call.args;
     match call.operation {

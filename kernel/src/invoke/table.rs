@@ -4,6 +4,7 @@ use super::{Call, DONE, Outcome, Result, run};
 use abi::Error;
 use abi::op::table;
 
+#[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
     let [a0, a1, a2, a3, _] = call.args;
     let table = call.object;

@@ -1,0 +1,131 @@
+//! The shorter way to kernel objects on which no operation changes threads. The arguments stay in
+//! the registers in which user code and the C convention both have them; what a call preserves is
+//! preserved by the compiler; so nothing is stored but what an operation needs.
+
+use super::{Call, Outcome, Result, console, cspace, irq, mapping, ports, table};
+use crate::arch::{idt, regs::Regs, syscall};
+use crate::cpu::Cpu;
+use crate::switch::{Landing, NOBODY};
+use abi::{CapType, Error};
+use cap::{Slot, SlotRef};
+use core::ptr::NonNull;
+
+/// One operation: `a0 a1 a2`, the capability, `a3 a4`, operation number. Answers a status (without
+/// results), [`WITH_RESULTS`] or [`GONE`].
+type Direct = extern "C" fn(u64, u64, u64, NonNull<Slot>, u64, u64, u64) -> u64;
+
+/// In place of a status, which is smaller: success, with results in [`Cpu::results`].
+pub const WITH_RESULTS: u64 = 256;
+/// In place of a status: the invoking thread or component has taken its own ground away.
+pub const GONE: u64 = 257;
+
+/// Types of capabilities.
+pub const TYPES: usize = CapType::ALL.len();
+
+/// By type; none: the general path.
+pub static DIRECT: [Option<Direct>; TYPES] = by_type();
+
+const fn by_type() -> [Option<Direct>; TYPES] {
+    let mut table: [Option<Direct>; TYPES] = [None; TYPES];
+    let page_table: Option<Direct> = Some(enter::<PageTable>);
+    let mapping: Option<Direct> = Some(enter::<Mapping>);
+    table[CapType::L1CNode as usize] = Some(enter::<CNode>);
+    table[CapType::Pml4 as usize] = page_table;
+    table[CapType::Pdpt as usize] = page_table;
+    table[CapType::Pd as usize] = page_table;
+    table[CapType::Pt as usize] = page_table;
+    table[CapType::MapFrame as usize] = mapping;
+    table[CapType::MapDevFrame as usize] = mapping;
+    table[CapType::MapPdpt as usize] = mapping;
+    table[CapType::MapPd as usize] = mapping;
+    table[CapType::MapPt as usize] = mapping;
+    table[CapType::Irq as usize] = Some(enter::<Irq>);
+    table[CapType::IoPorts as usize] = Some(enter::<IoPorts>);
+    table[CapType::Console as usize] = Some(enter::<Console>);
+    table
+}
+
+/// One module's operations, so that each gets an entry of its own with all of it inside.
+trait Object {
+    /// Whether an operation can destroy components, threads, or what they are made of.
+    const DESTROYS: bool;
+
+    fn invoke(call: &mut Call) -> Result;
+}
+
+macro_rules! objects {
+    ($($object:ident $module:ident $destroys:literal,)*) => {
+        $(
+            struct $object;
+
+            impl Object for $object {
+                const DESTROYS: bool = $destroys;
+
+                #[inline(always)]
+                fn invoke(call: &mut Call) -> Result {
+                    $module::invoke(call)
+                }
+            }
+        )*
+    };
+}
+
+objects! {
+    CNode cspace true,
+    PageTable table false,
+    Mapping mapping false,
+    Irq irq false,
+    IoPorts ports false,
+    Console console false,
+}
+
+extern "C" fn enter<O: Object>(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    slot: NonNull<Slot>,
+    a3: u64,
+    a4: u64,
+    operation: u64,
+) -> u64 {
+    // SAFETY: an entry from user code.
+    let cpu = unsafe { Cpu::current() };
+    cpu.system_calls += 1;
+    // SAFETY: the entry code looked it up in the caller's CSpace, as the general path does.
+    let object = unsafe { SlotRef::new(slot) };
+    let mut call = Call {
+        cpu: &mut *cpu,
+        object,
+        operation,
+        args: [a0, a1, a2, a3, a4],
+    };
+    let outcome = O::invoke(&mut call);
+    if O::DESTROYS && (cpu.thread.is_null() || !cpu.component().alive()) {
+        return GONE;
+    }
+    match outcome {
+        Ok(Outcome::Done([0, 0, 0, 0])) => 0,
+        Ok(Outcome::Done(results)) => {
+            cpu.results = results;
+            WITH_RESULTS
+        }
+        // No type in the table has an operation that switches.
+        Ok(Outcome::Switch(_)) => Error::BadOperation as u64,
+        Err(error) => error as u64,
+    }
+}
+
+/// After [`GONE`]: the thread goes back to an invoker that lives, if it is there at all.
+pub extern "C" fn gone() -> ! {
+    // SAFETY: what `enter` had of the core ended with its return.
+    let cpu = unsafe { Cpu::current() };
+    if cpu.thread.is_null() {
+        cpu.continue_event_thread(NOBODY);
+    }
+    let mut regs = Regs::user();
+    match cpu.unwind(&mut regs, Error::Dead as u64, [0; 4]) {
+        Landing::Call => syscall::resume(&regs),
+        Landing::Instruction => idt::resume(&regs),
+        Landing::Ended => cpu.exit_thread(),
+    }
+}
