@@ -3,7 +3,7 @@
 //! never. Bounded: [`WAITING`] frames of a few bytes a listener.
 
 use crate::deadlines::Micros;
-use crate::frame::Flow;
+use crate::frame::{Flow, sequence};
 use alloc::collections::VecDeque;
 
 /// Frames that wait, at most: as many as come at once when all sockets end together.
@@ -26,17 +26,21 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Keeps a SYN. `false` when there is no room for it; one that waits already is not kept
-    /// twice.
+    /// Keeps a SYN. `false` when there is no room for it. One that waits already is not kept
+    /// twice; with another sequence number it takes the place of one whose client has gone.
     pub fn keep(&mut self, flow: Flow, frame: &[u8], now: Micros) -> bool {
-        if self.waiting.iter().any(|s| s.flow == flow) {
-            return true;
-        }
         self.forget_old(now);
         let mut bytes = [0; BYTES];
         let Some(room) = bytes.get_mut(..frame.len()) else {
             return false;
         };
+        if let Some(same) = self.waiting.iter().position(|s| s.flow == flow) {
+            let old = &self.waiting[same];
+            if sequence(&old.bytes[..old.len]) == sequence(frame) {
+                return true;
+            }
+            self.waiting.remove(same);
+        }
         if self.waiting.len() >= WAITING {
             return false;
         }
@@ -92,7 +96,7 @@ mod tests {
         let mut backlog = Backlog::default();
         assert!(backlog.keep(flow(1), &[1; 60], 0));
         assert!(backlog.keep(flow(2), &[2; 74], 10));
-        assert!(backlog.keep(flow(1), &[3; 60], 20));
+        assert!(backlog.keep(flow(1), &[1; 60], 20));
         assert!(!backlog.keep(flow(3), &[0; 1000], 20), "no bare SYN");
         assert_eq!((backlog.len(20), backlog.len(FRESH)), (2, 1));
         let mut taken = None;
@@ -105,5 +109,19 @@ mod tests {
             let fits = usize::from(port) < WAITING;
             assert_eq!(backlog.keep(flow(port + 1), &[0; 60], 0), fits);
         }
+    }
+
+    #[test]
+    fn a_client_that_starts_anew_waits_anew() {
+        let mut backlog = Backlog::default();
+        assert!(backlog.keep(flow(1), &[1; 60], 0));
+        assert!(backlog.keep(flow(2), &[2; 60], 10));
+        assert!(backlog.keep(flow(1), &[3; 60], 20));
+        assert_eq!(backlog.len(20), 2);
+        assert_eq!(backlog.next(20), Some(flow(2)));
+        assert_eq!(backlog.next(FRESH + 10), Some(flow(1)));
+        let mut taken = 0;
+        backlog.take(|b| taken = b[0]);
+        assert_eq!(taken, 3);
     }
 }

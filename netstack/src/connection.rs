@@ -61,6 +61,8 @@ pub struct Connection<D> {
     handle: SocketHandle,
     pub listener: usize,
     pub flow: Option<Flow>,
+    /// The sequence number of the SYN that opened it.
+    pub syn: Option<u32>,
     pub phase: Phase,
     pub app: App,
     pub pending: u8,
@@ -111,6 +113,7 @@ impl<D: Deref<Target = [u8]>> Connection<D> {
             handle,
             listener,
             flow: None,
+            syn: None,
             phase: Phase::Free,
             app: App::Unaware,
             pending: 0,

@@ -120,6 +120,13 @@ fn classify_ip(packet: &[u8], direct: bool, station: &Station) -> Kind {
     }
 }
 
+/// The sequence number of a frame that was classified as TCP.
+pub fn sequence(frame: &[u8]) -> Option<u32> {
+    let header = usize::from(frame.get(ETHERNET)? & 15) * 4;
+    let bytes = frame.get(ETHERNET + header + 4..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*bytes))
+}
+
 /// The TCP or UDP checksum of a frame that was classified as one is right. Other frames have
 /// none here.
 pub fn intact(frame: &[u8]) -> bool {
@@ -166,6 +173,7 @@ mod tests {
         f[26..30].copy_from_slice(&[10, 0, 2, 2]);
         f[30..34].copy_from_slice(&[10, 0, 2, 15]);
         f[34..38].copy_from_slice(&[0x12, 0x34, 0, 80]);
+        f[38..42].copy_from_slice(&[1, 2, 3, 4]);
         f[46] = 0x50;
         f[47] = flags;
         f
@@ -203,6 +211,9 @@ mod tests {
                 resets: true
             }
         );
+        assert_eq!(sequence(&segment(2)), Some(0x01020304));
+        assert_eq!(sequence(&segment(2)[..41]), None);
+        assert_eq!(sequence(&[]), None);
     }
 
     #[test]

@@ -2,12 +2,18 @@
 //!
 //! Free sockets first, then the oldest in TIME_WAIT (all that was sent is acknowledged, only
 //! stray segments are waited for), then the oldest half-open one that has stood still.
+//!
+//! A client that opens a connection anew, with the same port, has forgotten the one before. Some
+//! say so by that SYN alone, and never repeat it: passt drops a connection whose client left after
+//! our end with bytes of its own still on their way, and tells nobody. So what can lose nothing
+//! gives way to such a SYN at once.
 
 use crate::connection::{App, Connection, Phase, pending};
 use crate::deadlines::{Micros, NEVER};
 use crate::pack::Pool;
 use crate::stack::{CLOSING, HANDSHAKE, RETRY, Stack};
 use core::ops::{Deref, DerefMut};
+use smoltcp::socket::tcp::State;
 use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 /// A half-open connection this old gives way to a new one when none is free.
@@ -68,6 +74,24 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 self.listeners[l].backlog = backlog;
             }
         }
+    }
+
+    /// A SYN came for a connection's own flow, with this sequence number. `true`: the connection
+    /// is gone, and the SYN may open another. Nothing of it was left to deliver; one that has
+    /// something does not end because of a SYN, which anybody can forge.
+    pub(crate) fn give_way(&mut self, c: usize, syn: Option<u32>) -> bool {
+        let connection = &self.connections[c];
+        // The network may repeat an old SYN.
+        let anew = connection.syn != syn;
+        match (connection.phase, connection.peek().state()) {
+            (Phase::TimeWait, _) => self.leave_time_wait(c),
+            // All is sent and acknowledged, and nobody here reads any more.
+            (Phase::Open, State::FinWait2) if anew => self.end(c),
+            // Nobody here has heard of it yet.
+            (Phase::Opening, State::SynReceived) if anew => self.end(c),
+            _ => return false,
+        }
+        true
     }
 
     pub(crate) fn leave_time_wait(&mut self, c: usize) {

@@ -9,7 +9,7 @@ use crate::address::{Addressing, Fixed, PATIENCE};
 use crate::connection::{App, Connection, Phase, pending};
 use crate::deadlines::{Deadlines, Micros, NEVER};
 use crate::flows::Flows;
-use crate::frame::{Flow, Kind, Station, classify, intact};
+use crate::frame::{Flow, Kind, Station, classify, intact, sequence};
 use crate::offload::Offers;
 use crate::outgoing::Outgoing;
 use crate::pack::{Pack, Pool};
@@ -193,9 +193,8 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         let mut known = self.flows.find(flow);
         if let Some(c) = known
             && opens
-            && self.connections[c].phase == Phase::TimeWait
+            && self.give_way(c, sequence(frame))
         {
-            self.leave_time_wait(c);
             known = None;
         }
         let listener = self
@@ -276,6 +275,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 return;
             }
             connection.flow = Some(flow);
+            connection.syn = sequence(frame);
         }
         if connection.pending & pending::SENT != 0 && connection.peek().send_queue() == 0 {
             // All of it is acknowledged: whoever waits for that has waited long enough.

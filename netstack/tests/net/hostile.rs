@@ -15,7 +15,13 @@ use std::rc::Rc;
 const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
 const CLIENT: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 
-fn segment(port: u16, control: TcpControl, seq: i32, ack: Option<i32>, payload: &[u8]) -> Vec<u8> {
+pub fn segment(
+    port: u16,
+    control: TcpControl,
+    seq: i32,
+    ack: Option<i32>,
+    payload: &[u8],
+) -> Vec<u8> {
     let tcp = TcpRepr {
         src_port: port,
         dst_port: 80,
@@ -53,14 +59,14 @@ fn segment(port: u16, control: TcpControl, seq: i32, ack: Option<i32>, payload: 
 }
 
 /// A world in which each side knows the other's link address.
-fn acquainted(seed: u64) -> World {
+pub fn acquainted(seed: u64) -> World {
     let mut world = World::new(seed, Link::perfect());
     world.serve(vec![1]);
     assert_eq!(world.request(b"x"), [1]);
     world
 }
 
-fn feed(world: &mut World, frame: &[u8]) -> Vec<Vec<u8>> {
+pub fn feed(world: &mut World, frame: &[u8]) -> Vec<Vec<u8>> {
     feed_as(world, frame, false)
 }
 
@@ -74,7 +80,7 @@ fn feed_as(world: &mut World, frame: &[u8], vouched: bool) -> Vec<Vec<u8>> {
     world.take_outgoing()
 }
 
-fn flags(frame: &[u8]) -> u8 {
+pub fn flags(frame: &[u8]) -> u8 {
     frame[47]
 }
 

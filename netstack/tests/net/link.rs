@@ -273,7 +273,8 @@ impl World {
         self.end.incoming.extend(frames);
     }
 
-    fn application(&mut self) {
+    /// What the application does with what has happened.
+    pub fn application(&mut self) {
         if self.stack.readiness(OWNER) == Readiness::Nothing {
             return;
         }

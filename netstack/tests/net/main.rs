@@ -3,4 +3,5 @@
 mod card;
 mod hostile;
 mod link;
+mod reuse;
 mod simulation;
