@@ -10,7 +10,7 @@ use crate::manager::Manager;
 use crate::pool::{pages_of, push};
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
-use libcbuf::meta::{CbufId, State};
+use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::primitive::Ordering;
 
 /// Most buffers made at once that nobody asked for yet.
@@ -116,8 +116,10 @@ impl<M: Machine> Manager<M> {
         if fits > 0 {
             self.grow_ahead(caller, order, fits, found)?;
         }
-        // Should the ring not take all, then what was asked for first.
-        found.sort_unstable_by_key(|id| core::cmp::Reverse(order_of(self, id)));
+        if found.len() > self.pool(caller)?.control.space() {
+            // The ring does not take all: what was asked for comes first.
+            found.sort_unstable_by_key(|id| core::cmp::Reverse(order_of(self, id)));
+        }
         self.hand_over(caller, order, found)
     }
 
@@ -179,8 +181,15 @@ impl<M: Machine> Manager<M> {
         found.try_reserve(count + 1).map_err(|_| Error::NoMemory)?;
         // From the end: ending a buffer moves the last one into its place.
         for place in (0..count).rev() {
-            let id = self.pool(owner)?.owned[place];
-            if self.is_free(id) {
+            let pool = self.pool(owner)?;
+            let id = pool.owned[place];
+            // Most are in use by their owner or free, which one word tells. After a death the
+            // whole look is wanted, for it sees what stands still.
+            let state = pool.control.record(id).map(Record::load);
+            if state.is_some_and(|s| match s.references() {
+                0 => s.has(State::FREE),
+                _ => self.fallen == 0,
+            }) {
                 continue;
             }
             match self.judge_again(id) {

@@ -21,6 +21,7 @@ impl<M: Machine> Manager<M> {
             .try_reserve(pool.owned.len())
             .map_err(|_| Error::NoMemory)?;
         pool.alive = false;
+        self.alive &= !crate::pool::bit(component);
         self.fallen |= crate::pool::bit(component);
         self.wakes |= pool.waiting;
         pool.waiting = 0;
@@ -70,6 +71,7 @@ impl<M: Machine> Manager<M> {
             }
         }
         self.pool_mut(component)?.alive = true;
+        self.alive |= crate::pool::bit(component);
         self.wake_all();
         Ok(())
     }

@@ -28,6 +28,8 @@ pub struct Manager<M: Machine> {
     pub(crate) pooled: u64,
     /// Lists of garbage are made here; empty between calls.
     pub(crate) scratch: Vec<CbufId>,
+    /// Components with a pool that are alive, as a bit set.
+    pub(crate) alive: u64,
     /// Components that ever died, as a bit set.
     pub(crate) fallen: u64,
     /// Ticks after which a send that a death concerns counts as lost.
@@ -54,6 +56,7 @@ impl<M: Machine> Manager<M> {
             reserved: 0,
             pooled: 0,
             scratch: Vec::new(),
+            alive: 0,
             fallen: 0,
             grace: u64::MAX,
             wakes: 0,
@@ -87,6 +90,7 @@ impl<M: Machine> Manager<M> {
             terms,
         });
         self.reserved += terms.pages;
+        self.alive |= bit(terms.component);
         Ok(())
     }
 
@@ -153,11 +157,7 @@ impl<M: Machine> Manager<M> {
 
     /// Components with a pool that are alive, as a bit set.
     pub fn clients(&self) -> u64 {
-        self.pools
-            .iter()
-            .flatten()
-            .filter(|p| p.alive)
-            .fold(0, |set, p| set | bit(p.terms.component))
+        self.alive
     }
 
     pub fn usage(&self, component: ComponentId) -> Result<Usage, Error> {
