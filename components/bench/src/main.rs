@@ -10,12 +10,13 @@ mod other;
 mod stock;
 
 use abi::op::lifecycle;
-use abi::start::{StartInfo, slot};
+use abi::start::StartInfo;
 use abi::{CPtr, Error, ThreadId};
 use bench::method;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use rt::cap;
 use rt::fault::{Fault, Verdict};
+use rt::suite::Suite;
 
 use crate::stock::{READ_WRITE, Stock, WINDOW};
 
@@ -84,26 +85,10 @@ fn control(_call: rt::Call) -> rt::Reply {
 }
 
 fn main(_argument: u64) -> ! {
-    let (mut failed, tests) = (
-        0,
-        [
-            ("measurements", measurements as fn() -> _),
-            ("own faults", own_faults),
-        ],
-    );
-    for (name, test) in tests {
-        match test() {
-            Ok(()) => rt::println!("TEST {name} ok"),
-            Err(error) => {
-                failed += 1;
-                rt::println!("TEST {name} FAILED {error}");
-            }
-        }
-    }
-    if let Err(error) = cap::kernel::shutdown(slot::KERNEL, failed) {
-        rt::println!("TEST shutdown FAILED {error}");
-    }
-    rt::component::stop()
+    let mut suite = Suite::new();
+    suite.tell("measurements", measurements());
+    suite.tell("own faults", own_faults());
+    suite.finish()
 }
 
 /// Entries of the two callees, in the order of the description.

@@ -4,11 +4,12 @@
 #![no_std]
 #![no_main]
 
-use abi::start::{StartInfo, slot};
+use abi::start::StartInfo;
 use abi::{Error, ThreadId};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use rt::cbuf::Buffer;
+use rt::suite::Suite;
 use rt::time;
 use stubs::echo::Client;
 
@@ -43,20 +44,11 @@ fn main(argument: u64) -> ! {
         ("sleep until a deadline", sleep),
         ("wake another thread", wake),
     ];
-    let mut failed = 0;
+    let mut suite = Suite::new();
     for (name, test) in tests {
-        match test() {
-            Ok(()) => rt::println!("TEST {name} ok"),
-            Err(error) => {
-                failed += 1;
-                rt::println!("TEST {name} FAILED {error}");
-            }
-        }
+        suite.tell(name, test());
     }
-    if let Err(error) = rt::cap::kernel::shutdown(slot::KERNEL, failed) {
-        rt::println!("TEST shutdown FAILED {error}");
-    }
-    rt::component::stop()
+    suite.finish()
 }
 
 /// `Unknown` stands for "it succeeded with the wrong result".

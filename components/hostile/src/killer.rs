@@ -5,12 +5,13 @@
 #![no_std]
 #![no_main]
 
-use abi::start::{Import, StartInfo, slot};
+use abi::start::{Import, StartInfo};
 use abi::{CPtr, ComponentId, Error, ThreadId};
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use rt::cbuf::Buffer;
+use rt::suite::Suite;
 use stubs::victim::method;
 
 rt::component! {
@@ -75,20 +76,11 @@ fn main(argument: u64) -> ! {
         ("faults-in-a-row", faults_in_a_row),
         ("given-up-when-it-cannot-start", given_up),
     ];
-    let mut failed = 0;
+    let mut suite = Suite::new();
     for (name, test) in tests {
-        match test() {
-            Ok(()) => rt::println!("TEST {name} ok"),
-            Err(wrong) => {
-                failed += 1;
-                rt::println!("TEST {name} FAILED {wrong}");
-            }
-        }
+        suite.tell(name, test());
     }
-    if let Err(error) = rt::cap::kernel::shutdown(slot::KERNEL, failed) {
-        rt::println!("TEST shutdown FAILED {error}");
-    }
-    rt::component::stop()
+    suite.finish()
 }
 
 /// The second thread: stays in the component that the first one names, and keeps the error.

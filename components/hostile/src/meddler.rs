@@ -14,6 +14,7 @@ use abi::start::{StartInfo, slot};
 use abi::{Badge, CPtr, CapType, ComponentId, Error, Rights, ThreadId, layout};
 use hostile::Random;
 use rt::cap;
+use rt::suite::Suite;
 
 rt::component! {
     start: start,
@@ -136,19 +137,22 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
 }
 
+/// Capabilities before and after, where they should be as many.
+struct Lost((u64, u64));
+
+impl core::fmt::Display for Lost {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} capabilities, now {}", self.0.0, self.0.1)
+    }
+}
+
 fn main(_argument: u64) -> ! {
-    let failed = match meddle(&mut Meddler(Random::new(SEED), None)) {
-        Ok(()) => {
-            rt::println!("TEST meddle-with-everything ok");
-            0
-        }
-        Err((before, after)) => {
-            rt::println!("TEST meddle-with-everything FAILED {before} capabilities, now {after}");
-            1
-        }
-    };
-    let _ = cap::kernel::shutdown(slot::KERNEL, failed);
-    rt::component::stop()
+    let mut suite = Suite::new();
+    suite.tell(
+        "meddle-with-everything",
+        meddle(&mut Meddler(Random::new(SEED), None)).map_err(Lost),
+    );
+    suite.finish()
 }
 
 /// Capabilities that there are when all is taken back.

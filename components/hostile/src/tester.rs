@@ -4,13 +4,14 @@
 #![no_std]
 #![no_main]
 
-use abi::start::{Import, StartInfo, slot};
+use abi::start::{Import, StartInfo};
 use abi::{CPtr, ComponentId, Error, ThreadId};
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use hostile::{Deed, Outcome};
 use rt::cbuf::{Buffer, Cbuf};
+use rt::suite::Suite;
 use stubs::hostile::method;
 
 rt::component! {
@@ -69,25 +70,15 @@ fn main(argument: u64) -> ! {
     if argument == 1 {
         visit()
     }
-    let mut failed = 0;
+    let mut suite = Suite::new();
     let info = rt::info();
     for import in &info.imports[..usize::from(info.imports_len)] {
         if import.interface.as_str() != stubs::hostile::NAME {
             continue;
         }
-        let name = name(import);
-        match test(import) {
-            Ok(()) => rt::println!("TEST {name} ok"),
-            Err(wrong) => {
-                failed += 1;
-                rt::println!("TEST {name} FAILED {wrong}");
-            }
-        }
+        suite.tell(name(import), test(import));
     }
-    if let Err(error) = rt::cap::kernel::shutdown(slot::KERNEL, failed) {
-        rt::println!("TEST shutdown FAILED {error}");
-    }
-    rt::component::stop()
+    suite.finish()
 }
 
 /// The second thread: invokes what the first one asks for, and keeps the error.

@@ -26,6 +26,7 @@ pub mod info;
 pub mod invoke;
 pub mod memory;
 pub mod sched;
+pub mod suite;
 pub mod sync;
 pub mod thread;
 pub mod time;

@@ -7,10 +7,11 @@
 extern crate alloc;
 
 use abi::Error;
-use abi::start::{StartInfo, slot};
+use abi::start::StartInfo;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
+use rt::suite::Suite;
 use rt::sync::{Mutex, Notify};
 use rt::time;
 use threads::{Part, alike};
@@ -137,22 +138,13 @@ fn test() -> ! {
         ("a lock's owner inherits", owner_inherits),
         ("the heap survives all threads", heap_survives),
     ];
-    let mut failed = 0;
+    let mut suite = Suite::new();
     for (name, test) in tests {
         let result = test();
         set(mode::REST);
-        match result.and_then(|()| sleep(millis(5))) {
-            Ok(()) => rt::println!("TEST {name} ok"),
-            Err(error) => {
-                failed += 1;
-                rt::println!("TEST {name} FAILED {error}");
-            }
-        }
+        suite.tell(name, result.and_then(|()| sleep(millis(5))));
     }
-    if let Err(error) = rt::cap::kernel::shutdown(slot::KERNEL, failed) {
-        rt::println!("TEST shutdown FAILED {error}");
-    }
-    rt::component::stop()
+    suite.finish()
 }
 
 /// `Unknown` stands for "it went otherwise".
