@@ -2,7 +2,8 @@
 //!
 //! With segmentation by the card a segment is as large as what there is to send, and lies in a
 //! buffer of several pages. Where no such buffer is to be had, the segment is built in private
-//! memory and cut here into frames that each fit a page: one copy more, and nothing lost.
+//! memory and cut here into frames that each fit a page: one copy more. smoltcp counts it as
+//! sent by then, so pieces that find no room wait there, and nothing else is sent before them.
 
 use crate::deadlines::Micros;
 use crate::frame::{LARGE_FRAME, MAX_FRAME};
@@ -19,14 +20,26 @@ const LEAN: Micros = 10_000;
 pub struct Outgoing<P> {
     pack: Pack<P>,
     pub offers: Offers,
-    /// Where a segment is built that is to be cut here, or is for nobody.
+    /// Where a segment is built that is to be cut here; kept while pieces of it wait.
     scratch: Vec<u8>,
+    rest: Option<Rest>,
+    /// Where a frame is built that is for nobody.
+    nowhere: Vec<u8>,
     lean_until: Micros,
     pub now: Micros,
     /// Bytes that the connection which sends now has not sent yet.
     pub unsent: usize,
     /// TCP payload bytes copied since `take_copied`.
     copied: usize,
+    /// Frames built for nobody.
+    pub lost: u64,
+}
+
+/// Pieces of the segment in `scratch` that wait for room: from number `next` on.
+struct Rest {
+    len: usize,
+    segment: u16,
+    next: usize,
 }
 
 impl<P: DerefMut<Target = [u8]>> Outgoing<P> {
@@ -41,10 +54,13 @@ impl<P: DerefMut<Target = [u8]>> Outgoing<P> {
             pack: Pack::new(most),
             offers,
             scratch: alloc::vec![0; scratch],
+            rest: None,
+            nowhere: alloc::vec![0; MAX_FRAME],
             lean_until: 0,
             now: 0,
             unsent: 0,
             copied: 0,
+            lost: 0,
         }
     }
 
@@ -67,6 +83,9 @@ impl<P: DerefMut<Target = [u8]>> Outgoing<P> {
 
     /// Makes sure that the next frame of this connection will not be lost for want of memory.
     pub fn reserve(&mut self, pool: &mut impl Pool<Page = P>) -> bool {
+        if !self.resume(pool) {
+            return false;
+        }
         let expected = match self.offers.segmentation {
             true => self.unsent + MAX_FRAME - PIECE,
             false => 0,
@@ -118,36 +137,57 @@ impl<P: DerefMut<Target = [u8]>> Outgoing<P> {
             self.sent(payload);
             return result;
         }
-        if self.scratch.len() < len {
-            self.scratch.resize(len, 0);
-        }
-        let mut scratch = core::mem::take(&mut self.scratch);
-        let result = write(&mut scratch[..len]);
         if reserved && let Some(segment) = segment {
-            self.cut(&scratch[..len], segment, pool);
+            if self.scratch.len() < len {
+                self.scratch.resize(len, 0);
+            }
+            let result = write(&mut self.scratch[..len]);
+            self.sent(payload(&self.scratch[..len]));
+            let next = 0;
+            self.rest = Some(Rest { len, segment, next });
+            self.resume(pool);
+            return result;
         }
-        self.scratch = scratch;
-        result
+        self.lost += 1;
+        if self.nowhere.len() < len {
+            self.nowhere.resize(len, 0);
+        }
+        write(&mut self.nowhere[..len])
     }
 
-    fn cut(&mut self, whole: &[u8], segment: u16, pool: &mut impl Pool<Page = P>) {
-        let Some(pieces) = Pieces::of(whole, segment) else {
-            return;
+    /// Pieces wait for room.
+    pub fn waits(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Makes frames of the pieces that wait, as far as there is room; `true` when none waits any
+    /// more.
+    pub fn resume(&mut self, pool: &mut impl Pool<Page = P>) -> bool {
+        let Some(mut rest) = self.rest.take() else {
+            return true;
         };
-        self.sent(payload(whole));
-        for n in 0..pieces.count() {
-            let len = pieces.len(n);
-            if len > MAX_FRAME || !self.pack.reserve(len, pool) {
-                break;
+        let Some(pieces) = Pieces::of(&self.scratch[..rest.len], rest.segment) else {
+            self.lost += 1;
+            return true;
+        };
+        while rest.next < pieces.count() {
+            let len = pieces.len(rest.next);
+            if len > MAX_FRAME {
+                self.lost += 1;
+                return true;
             }
-            let Some(frame) = self.pack.run(len) else {
-                break;
+            let room = self.pack.reserve(len, pool);
+            let Some(frame) = room.then(|| self.pack.run(len)).flatten() else {
+                self.rest = Some(rest);
+                return false;
             };
-            pieces.write(n, frame);
+            pieces.write(rest.next, frame);
             let offload: Offload = complete(frame, self.offers, None);
             self.copied += payload(frame);
             self.pack.note(offload);
+            rest.next += 1;
         }
+        true
     }
 
     fn sent(&mut self, payload: usize) {

@@ -374,7 +374,10 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
     fn send(&mut self, now: Micros, pool: &mut impl Pool<Page = P>, hold: bool) {
         let mut turn = core::mem::take(&mut self.turn);
         core::mem::swap(&mut turn, &mut self.dirty);
-        let mut starved = false;
+        // Before anything else: it was counted as sent in an earlier turn.
+        let before = self.outgoing.len();
+        let mut starved = !self.outgoing.resume(pool);
+        self.counters.sent += (self.outgoing.len() - before) as u64;
         self.more = false;
         for c in turn.drain(..).map(usize::from) {
             self.connections[c].dirty = false;
@@ -385,7 +388,7 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
                 starved = self.send_one(c, now, pool);
             }
         }
-        self.more |= starved;
+        self.more |= starved || self.outgoing.waits();
         self.turn = turn;
     }
 
@@ -424,9 +427,9 @@ impl<P: DerefMut<Target = [u8]>, D: Deref<Target = [u8]>> Stack<P, D> {
         let starved = wire.starved;
         let frames = self.outgoing.len() - before;
         self.counters.sent += frames as u64;
-        let copied = self.outgoing.take_copied();
-        self.counters.copied += copied as u64;
-        connection.flying = unsent.min(connection.flying + copied);
+        self.counters.copied += self.outgoing.take_copied() as u64;
+        // Not by what was copied: a segment cut here is copied twice.
+        connection.flying = unsent.saturating_sub(self.outgoing.unsent);
 
         if at <= now {
             if starved || frames > 0 {
