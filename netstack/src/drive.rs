@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
 use core::time::Duration;
+use netstack::offload::received_payload;
 use netstack::pack::{Pool, Run};
 use netstack::sockets::{Event, Readiness};
 use netstack::stack::Stack;
@@ -21,6 +22,8 @@ const RETRY: Duration = Duration::from_millis(1);
 const RIDERS: usize = 16;
 /// `RxFrame::flags`: the checksum needs no look.
 const VERIFIED: u32 = 1;
+/// `RxFrame::flags`: the driver has copied it.
+const COPIED: u32 = 2;
 /// Most events at once: what fits a page.
 const EVENTS: usize = 128;
 
@@ -119,6 +122,9 @@ impl Net {
         for arrived in frames.flatten() {
             if let Some(frame) = arrived.frame {
                 let verified = arrived.flags & VERIFIED != 0;
+                if arrived.flags & COPIED != 0 {
+                    self.stack.counters.copied += received_payload(&frame) as u64;
+                }
                 self.stack.ingest(&frame, verified, now, &mut Pages);
             }
         }

@@ -21,14 +21,14 @@
 //!
 //! | | from | to | why |
 //! |---|---|---|---|
+//! | receive 0 | the buffer that the card wrote | a page with many frames | the driver's, only for frames of at most 256 bytes: it keeps the large buffers with the card |
 //! | receive 1 | the frame's CBUF | the socket's receive ring | smoltcp puts segments in order in a ring it owns, and holds what came too early |
 //! | receive 2 | the receive ring | a CBUF of ours, many connections' bytes in one page | the ring is private memory, and the receiver may keep the bytes as long as it likes |
 //! | send 1 | the application's CBUF | the socket's send ring | a segment may be sent again, and smoltcp sends from its ring |
 //! | send 2 | the send ring | a frame's CBUF, many frames in one page | headers and payload make one run of bytes for the device |
 //! | send 3 | private memory | a frame's CBUF | only where a segment that the card should cut finds no large buffer, and is cut here |
 //!
-//! `counters()` counts each of them. Before receive 1 the driver has copied a frame of at most 256
-//! bytes, with others, into one page; it says why. Neither send 1 nor send 2 can be left out: smoltcp has no
+//! `counters()` counts each of them. Neither send 1 nor send 2 can be left out: smoltcp has no
 //! socket that holds references to what it sends, and writes each segment whole, headers and
 //! payload, into the memory that it is handed. References would leave it copying bytes that
 //! nobody wants, and the order of what is acknowledged to be kept twice.

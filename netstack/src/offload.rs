@@ -46,6 +46,16 @@ pub fn payload(frame: &[u8]) -> usize {
     headers(frame).map_or(0, |headers| frame.len() - headers)
 }
 
+/// Payload bytes of a TCP frame that came in; 0 for anything else, and where the network's padding
+/// or a lie about the length leaves none.
+pub fn received_payload(frame: &[u8]) -> usize {
+    let Some(headers) = headers(frame) else {
+        return 0;
+    };
+    let told = ETHERNET + usize::from(u16::from_be_bytes([frame[16], frame[17]]));
+    told.min(frame.len()).saturating_sub(headers)
+}
+
 /// Fills in the checksum that smoltcp left out, or leaves it to the card where that can.
 /// `segment`: the frame is to be cut into such pieces.
 pub fn complete(frame: &mut [u8], offers: Offers, segment: Option<u16>) -> Offload {
@@ -120,5 +130,25 @@ impl<'a> Pieces<'a> {
         if n + 1 < self.count() {
             tcp[13] &= !FIN_PSH;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn received_payload_believes_no_length() {
+        let mut frame = [0; 64];
+        frame[12..14].copy_from_slice(&[8, 0]);
+        frame[23] = PROTOCOL;
+        frame[TCP + 12] = 5 << 4;
+        for (told, payload) in [(40, 0), (45, 5), (50, 10), (9000, 10), (0, 0)] {
+            frame[16..18].copy_from_slice(&u16::to_be_bytes(told));
+            assert_eq!(received_payload(&frame), payload, "{told}");
+        }
+        frame[TCP + 12] = 15 << 4;
+        assert_eq!(received_payload(&frame), 0);
+        assert_eq!(received_payload(&[]), 0);
     }
 }

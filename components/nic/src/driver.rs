@@ -56,6 +56,15 @@ pub struct Counters {
 }
 
 /// A received frame.
+pub struct Received<F> {
+    pub frame: F,
+    /// The device vouches for its checksum.
+    pub vouched: bool,
+    /// It was copied out of the buffer that it came in.
+    pub copied: bool,
+}
+
+/// Where a frame that was just received lies.
 enum Arrived<F> {
     Whole(F),
     /// A copy in the batch's page.
@@ -155,8 +164,8 @@ impl<S: Store> Driver<S> {
         self.tx.publish()
     }
 
-    /// Takes arrived frames, at most [`RX_BATCH`], and whether the device vouches for each.
-    pub fn receive(&mut self, frames: &mut Vec<(S::Frame, bool)>) {
+    /// Takes arrived frames, at most [`RX_BATCH`].
+    pub fn receive(&mut self, frames: &mut Vec<Received<S::Frame>>) {
         let mut page = None;
         let mut used = 0;
         while frames.len() + self.arrived.len() < RX_BATCH {
@@ -189,13 +198,19 @@ impl<S: Store> Driver<S> {
         }
         let copies = page.map(|p| self.store.filled(p, 0, used.min(PAGE) as u32));
         for (arrived, vouched) in self.arrived.drain(..) {
-            let frame = match (arrived, &copies) {
-                (Arrived::Whole(frame), _) => frame,
-                (Arrived::Copy { at, bytes }, Some(copies)) => self.store.part(copies, at, bytes),
+            let (frame, copied) = match (arrived, &copies) {
+                (Arrived::Whole(frame), _) => (frame, false),
+                (Arrived::Copy { at, bytes }, Some(copies)) => {
+                    (self.store.part(copies, at, bytes), true)
+                }
                 // Copies are in a page.
                 (Arrived::Copy { .. }, None) => continue,
             };
-            frames.push((frame, vouched));
+            frames.push(Received {
+                frame,
+                vouched,
+                copied,
+            });
         }
     }
 

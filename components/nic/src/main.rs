@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 use core::time::Duration;
 use nic::addresses::Addresses;
 use nic::device::{Bell, Device, NO_VECTOR};
-use nic::driver::{Driver, HEADER, RX_BATCH, Store};
+use nic::driver::{Driver, HEADER, RX_BATCH, Received, Store};
 use nic::mmio::Window;
 use nic::offload::{FRAME, Headers, Offers, Request};
 use nic::pci;
@@ -98,7 +98,7 @@ struct State {
     tx_bell: Bell,
     mac: [u8; 6],
     offers: Offers,
-    frames: Vec<(Cbuf<'static>, bool)>,
+    frames: Vec<Received<Cbuf<'static>>>,
 }
 
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -221,16 +221,16 @@ impl Server for Nic {
 
 fn pack(
     caller: ComponentId,
-    frames: &mut Vec<(Cbuf<'static>, bool)>,
+    frames: &mut Vec<Received<Cbuf<'static>>>,
 ) -> Result<Batch<'static, RxFrame>, Error> {
     if frames.is_empty() {
         return Ok(Batch::none());
     }
     let mut batch = Batch::with_capacity(rt::cbuf::client(), caller, frames.len())?;
-    for (frame, vouched) in frames.drain(..) {
+    for received in frames.drain(..) {
         batch.push(RxFrame {
-            frame: Some(frame),
-            flags: u32::from(vouched),
+            frame: Some(received.frame),
+            flags: u32::from(received.vouched) | u32::from(received.copied) << 1,
         })?;
     }
     Ok(batch)

@@ -1,7 +1,7 @@
 //! The driver against a device of our own that reads and writes the queues' memory: a good one,
 //! and one that says nonsense.
 
-use nic::driver::{Driver, HEADER, RX_BATCH, Store};
+use nic::driver::{Driver, HEADER, RX_BATCH, Received, Store};
 use nic::offload::{Headers, Offers, Request};
 use nic::queue::{Area, BYTES, Parts, Queue, SIZE};
 use proptest::prelude::*;
@@ -225,7 +225,7 @@ fn frames_arrive_in_order_and_buffers_come_back() {
         }
         driver.receive(&mut frames);
         assert_eq!(frames.len(), 7);
-        for (i, (frame, vouched)) in frames.drain(..).enumerate() {
+        for (i, Received { frame, vouched, .. }) in frames.drain(..).enumerate() {
             assert!(!vouched);
             assert_eq!(frame.end - frame.start, 64);
             assert_eq!(frame.data()[..4], round.to_le_bytes());
@@ -265,9 +265,14 @@ fn small_frames_share_a_page_in_order_and_their_buffers_stay() {
     let mut frames = vec![];
     driver.receive(&mut frames);
     assert_eq!(frames.len(), 60);
-    for (n, (frame, _)) in frames.iter().enumerate() {
+    for (n, Received { frame, copied, .. }) in frames.iter().enumerate() {
+        assert!(
+            !copied || lengths[n] <= 256,
+            "large frames stay where they are"
+        );
         assert_eq!(frame.data(), vec![n as u8; lengths[n]]);
     }
+    assert!(frames.iter().filter(|f| f.copied).count() >= 10);
     frames.clear();
     let kept = alive.get();
     assert!((150..=162).contains(&kept), "{kept}");
@@ -350,7 +355,7 @@ fn each_frame_has_a_header_of_its_own() {
     }
     let mut frames = vec![];
     driver.receive(&mut frames);
-    let vouched: Vec<bool> = frames.iter().map(|(_, vouched)| *vouched).collect();
+    let vouched: Vec<bool> = frames.iter().map(|f| f.vouched).collect();
     assert_eq!(vouched, [false, true, true, true]);
 }
 
@@ -399,7 +404,7 @@ proptest! {
                 driver.kick();
                 driver.reap();
                 driver.receive(&mut frames);
-                for (frame, _) in frames.drain(..) {
+                for Received { frame, .. } in frames.drain(..) {
                     prop_assert!(frame.end <= 4096 && frame.start < frame.end);
                 }
                 driver.refill();
