@@ -8,6 +8,7 @@ use crate::ring::Ring;
 use crate::trie::Trie;
 use abi::{ComponentId, Error};
 use core::ptr::NonNull;
+use crossbeam_utils::CachePadded;
 
 /// The manager as the library calls it (interface `cbuf`).
 pub trait Manager: Sync {
@@ -32,7 +33,8 @@ const MAPS: u32 = 8;
 pub struct Client {
     trie: Trie,
     ring: *const Ring,
-    free: [Freelist; ORDERS],
+    /// Each on a cache line of its own: threads that allocate different sizes do not meet.
+    free: [CachePadded<Freelist>; ORDERS],
     /// Held by the thread that drains the ring. Never waited for: a preempted holder must not
     /// stop others, they ask the manager instead.
     draining: AtomicBool,
@@ -60,7 +62,7 @@ impl Client {
             // SAFETY: the caller's promise.
             trie: unsafe { Trie::new(root, leaves) },
             ring,
-            free: core::array::from_fn(|_| Freelist::default()),
+            free: core::array::from_fn(|_| CachePadded::default()),
             draining: AtomicBool::new(false),
             manager,
         }
