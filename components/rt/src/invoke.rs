@@ -7,6 +7,33 @@ use abi::{CPtr, Error};
 
 use crate::Reply;
 
+/// Clears the vector registers, so that nothing of one component reaches another: part of every
+/// way out of a component, there and back.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __clear_vectors {
+    () => {
+        concat!(
+            "pxor xmm0, xmm0\n",
+            "pxor xmm1, xmm1\n",
+            "pxor xmm2, xmm2\n",
+            "pxor xmm3, xmm3\n",
+            "pxor xmm4, xmm4\n",
+            "pxor xmm5, xmm5\n",
+            "pxor xmm6, xmm6\n",
+            "pxor xmm7, xmm7\n",
+            "pxor xmm8, xmm8\n",
+            "pxor xmm9, xmm9\n",
+            "pxor xmm10, xmm10\n",
+            "pxor xmm11, xmm11\n",
+            "pxor xmm12, xmm12\n",
+            "pxor xmm13, xmm13\n",
+            "pxor xmm14, xmm14\n",
+            "pxor xmm15, xmm15\n",
+        )
+    };
+}
+
 /// SSE control word with all exceptions masked, as compiled code expects it.
 pub(crate) const MXCSR: u32 = 0x1f80;
 
@@ -46,22 +73,7 @@ pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Fai
             "xor r13d, r13d",
             "xor r14d, r14d",
             "xor r15d, r15d",
-            "pxor xmm0, xmm0",
-            "pxor xmm1, xmm1",
-            "pxor xmm2, xmm2",
-            "pxor xmm3, xmm3",
-            "pxor xmm4, xmm4",
-            "pxor xmm5, xmm5",
-            "pxor xmm6, xmm6",
-            "pxor xmm7, xmm7",
-            "pxor xmm8, xmm8",
-            "pxor xmm9, xmm9",
-            "pxor xmm10, xmm10",
-            "pxor xmm11, xmm11",
-            "pxor xmm12, xmm12",
-            "pxor xmm13, xmm13",
-            "pxor xmm14, xmm14",
-            "pxor xmm15, xmm15",
+            crate::__clear_vectors!(),
             "syscall",
             "ldmxcsr dword ptr [rsp]",
             "add rsp, 8",
