@@ -21,6 +21,8 @@ pub const ROOTS: usize = 4;
 #[repr(C)]
 pub struct Cpu {
     own_address: *mut Cpu,
+    /// Where system calls begin to push: one word below the top, which makes the alignment that a
+    /// call wants of one word pushed.
     pub kernel_stack: u64,
     pub user_rsp: u64,
     pub user_rip: u64,
@@ -93,7 +95,7 @@ impl Cpu {
             &mut *pointer
         };
         cpu.own_address = pointer;
-        cpu.kernel_stack = kernel_stack;
+        cpu.kernel_stack = kernel_stack - size_of::<u64>() as u64;
         // SAFETY: in the kernel GS is this core; user code starts with a GS base of zero.
         unsafe {
             Msr::new(GS_BASE).write(pointer as u64);

@@ -47,19 +47,28 @@ impl Cpu {
         unsafe { &*self.component }
     }
 
-    /// Keeps the current thread's registers and place in its object.
-    fn suspend(&mut self, regs: &Regs, waiting: Waiting) {
+    /// Keeps all registers of the current thread, and its place, in its object.
+    fn put_aside(&mut self, regs: &Regs) {
         // SAFETY: called with a current thread only; its memory is a thread object's.
         let thread = unsafe { &mut *self.thread };
         thread.regs = *regs;
-        thread.waiting = waiting;
+        thread.fpu.save();
+        thread.waiting = Waiting::Involuntary;
         thread.component = self.component;
         thread.top = self.frame_top;
-        if waiting == Waiting::Involuntary {
-            thread.fpu.save();
-            // Whoever continues from a call gets the registers as they are.
-            FpuState::CLEAN.restore();
-        }
+    }
+
+    /// Keeps of the current thread, whose switch to another this is, where it goes on and its
+    /// place. The entry code has kept the registers that a call preserves; no others are kept.
+    fn wait_in_switch(&mut self) {
+        let (rip, rsp) = (self.user_rip, self.user_rsp);
+        // SAFETY: called with a current thread only; its memory is a thread object's.
+        let thread = unsafe { &mut *self.thread };
+        (thread.regs.rip, thread.regs.rsp) = (rip, rsp);
+        thread.waiting = Waiting::Voluntary;
+        thread.component = self.component;
+        thread.top = self.frame_top;
+        thread.tell(0, NOBODY);
     }
 
     /// Makes `thread` the current one, in its component's address space.
@@ -79,11 +88,12 @@ impl Cpu {
     /// Begins user code, with the first thread.
     pub fn start(&mut self, thread: *mut Thread) -> ! {
         self.activate(thread);
-        self.resume()
+        self.resume(true)
     }
 
-    /// Leaves the kernel in the current thread, from what its object says.
-    fn resume(&mut self) -> ! {
+    /// Leaves the kernel in the current thread, from what its object says. Vector registers hold
+    /// what another component had in them if `foreign` says so.
+    fn resume(&mut self, foreign: bool) -> ! {
         let thread = self.thread;
         // SAFETY: just activated, so it is a live thread object; no other reference to its
         // registers exists while the kernel is in here.
@@ -97,13 +107,17 @@ impl Cpu {
                 Landing::Instruction => idt::resume(regs),
             }
         }
-        regs.set_flags(self.component().flags);
         if waiting == Waiting::Involuntary {
+            regs.set_flags(self.component().flags);
             // SAFETY: as above.
             unsafe { (*thread).fpu.restore() };
             idt::resume(regs)
         }
-        syscall::resume(regs)
+        regs.rflags = self.component().flags;
+        if foreign {
+            FpuState::CLEAN.restore();
+        }
+        syscall::resume_from_switch(regs)
     }
 
     /// Returns the current thread to whoever invoked, past dead components, with the status and
@@ -180,25 +194,26 @@ impl Cpu {
         if self.event_thread_waits() {
             let events = self.take_events();
             // SAFETY: it waits, so its registers are not in use.
-            unsafe { (*thread).regs.set_results(0, [events, interrupted, 0, 0]) };
+            unsafe { (*thread).tell(events, interrupted) };
         }
         self.activate(thread);
-        self.resume()
+        self.resume(true)
     }
 
     /// After an interrupt in user code: if there is something to tell and the event thread waits
     /// for it, the current thread is put aside for it; otherwise it goes on.
     pub fn preempt(&mut self, regs: &Regs) {
         if self.events != 0 && self.event_thread_waits() {
-            self.suspend(regs, Waiting::Involuntary);
+            self.put_aside(regs);
             self.continue_event_thread(self.thread_id)
         }
     }
 
-    /// The voluntary switch. The current thread's call will return once somebody switches back.
-    pub fn switch_to(&mut self, regs: &mut Regs, target: *mut Thread) -> ! {
-        regs.set_results(0, [0, NOBODY, 0, 0]);
-        self.suspend(regs, Waiting::Voluntary);
+    /// The switch to a runnable thread, whose invoker's registers are kept as
+    /// [`Cpu::wait_in_switch`] says. The current thread's call returns when somebody switches back.
+    pub fn switch_to(&mut self, target: *mut Thread) -> ! {
+        let from = self.component;
+        self.wait_in_switch();
         if self.events != 0 && self.event_thread_waits() {
             let interrupted = if target == self.event_thread {
                 NOBODY
@@ -209,6 +224,6 @@ impl Cpu {
             self.continue_event_thread(interrupted)
         }
         self.activate(target);
-        self.resume()
+        self.resume(self.component != from)
     }
 }

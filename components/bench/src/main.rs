@@ -18,6 +18,7 @@ use rt::cap;
 use rt::fault::{Fault, Verdict};
 use rt::suite::Suite;
 
+use crate::other::Between;
 use crate::stock::{READ_WRITE, Stock, WINDOW};
 
 rt::component! {
@@ -38,8 +39,9 @@ const DEMAND: u16 = 1;
 const DEMAND_ADDRESS: u64 = WINDOW + DEMAND as u64 * abi::layout::PAGE as u64;
 /// Bytes of `ud2`.
 const UD2: u64 = 2;
-/// Thread number of the component made by hand.
+/// Thread numbers of the components made by hand.
 const OTHER: ThreadId = ThreadId(ThreadId::MAX as u16 - 1);
+const CHECKER: ThreadId = ThreadId(ThreadId::MAX as u16 - 2);
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
@@ -86,7 +88,13 @@ fn control(_call: rt::Call) -> rt::Reply {
 
 fn main(_argument: u64) -> ! {
     let mut suite = Suite::new();
-    suite.tell("measurements", measurements());
+    match Stock::new() {
+        Ok(mut stock) => {
+            suite.tell("measurements", measurements(&mut stock));
+            suite.tell("what a switch keeps", switch_keeps(&mut stock));
+        }
+        Err(error) => suite.tell("memory", Err::<(), Error>(error)),
+    }
     suite.tell("own faults", own_faults());
     suite.finish()
 }
@@ -99,15 +107,16 @@ fn callees() -> Result<[CPtr; 2], Error> {
     }
 }
 
-fn measurements() -> Result<(), Error> {
+fn measurements(stock: &mut Stock) -> Result<(), Error> {
     let [callee, bare] = callees()?;
-    let mut stock = Stock::new()?;
     measure::invocations(callee, bare)?;
-    measure::objects(&mut stock)?;
+    measure::objects(stock)?;
     // `init` is in `block`, which is in this component, and switches back.
     measure::switches("switch-here", thread("thread:init.0")?)?;
-    let other = other::make(&mut stock, thread("thread:bench.0")?, OTHER)?;
+    let own = thread("thread:bench.0")?;
+    let other = other::make(stock, own, OTHER, Between::Nothing)?;
     measure::switches("switch-there", other)?;
+    measure::switch_parts(other, own)?;
     measure::faults()?;
 
     let paging = [stock.window, stock.page(abi::CapType::Frame)?, stock.slot()];
@@ -115,6 +124,18 @@ fn measurements() -> Result<(), Error> {
         place.store(cap.0, Ordering::SeqCst);
     }
     measure::pages(DEMAND_ADDRESS, || cap::mapping::destroy(paging[2]))
+}
+
+/// A switch to another component and back keeps what a call keeps, and shows neither side anything
+/// of the other's. (The other side ends the machine when it sees something.)
+fn switch_keeps(stock: &mut Stock) -> Result<(), Error> {
+    let checker = other::make(stock, thread("thread:bench.0")?, CHECKER, Between::Checks)?;
+    for _ in 0..3 {
+        if measure::full_switch(checker) != 0 {
+            return Err(Error::Unknown);
+        }
+    }
+    Ok(())
 }
 
 /// What another component's handler does not handle ends that component and no other, and it

@@ -7,6 +7,7 @@ use bench::{RUNS, median, method};
 use core::arch::asm;
 use rt::{cap, time};
 
+use crate::other;
 use crate::stock::Stock;
 
 /// Ticks that `work` takes, without those of the two looks at the counter.
@@ -111,6 +112,96 @@ pub fn switches(name: &str, other: CPtr) -> Result<(), Error> {
     cap::thread::switch(other)?;
     let there_and_back = ticks(|| cap::thread::switch(other).map(drop))?;
     print(name, there_and_back);
+    Ok(())
+}
+
+/// A switch by the instruction alone.
+#[inline]
+fn bare_switch(thread: CPtr) {
+    // SAFETY: as the runtime's.
+    unsafe {
+        asm!(
+            "mov eax, {switch}",
+            "mov r10d, {thread:e}",
+            "syscall",
+            switch = const op::thread::SWITCH,
+            thread = in(reg) thread.0,
+            clobber_abi("sysv64"),
+            options(nostack),
+        );
+    }
+}
+
+/// A switch with all registers full. Answers what it changed of those that a call keeps, and what
+/// is in the others but for its results afterwards.
+pub fn full_switch(thread: CPtr) -> u64 {
+    let wrong;
+    // SAFETY: as the runtime's; what cannot be named is saved on the stack.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "mov eax, {switch}",
+            "mov r10, rdi",
+            ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+            "pcmpeqd xmm\\number, xmm\\number",
+            ".endr",
+            "movdq2q mm0, xmm1",
+            ".irp register, rdi, rsi, rdx, r8, r9, rbx, rbp, r12, r13, r14, r15",
+            "mov \\register, 0x5a5a5a5a",
+            ".endr",
+            "syscall",
+            "not rsi",
+            ".irp register, rbx, rbp, r12, r13, r14, r15",
+            "xor \\register, 0x5a5a5a5a",
+            ".endr",
+            ".irp register, rdi, rsi, rdx, r8, r9, r10, rbx, rbp, r12, r13, r14, r15",
+            "or rax, \\register",
+            ".endr",
+            ".irp number, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+            "por xmm0, xmm\\number",
+            ".endr",
+            "movq rcx, xmm0",
+            "or rax, rcx",
+            "movq rcx, mm0",
+            "or rax, rcx",
+            "emms",
+            "pop rbp",
+            "pop rbx",
+            switch = const op::thread::SWITCH,
+            lateout("rax") wrong,
+            inlateout("rdi") u64::from(thread.0) => _,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    wrong
+}
+
+/// What [`bare_switch`] executes around the kernel's part, and what `other` does.
+const BARE_SWITCH: u64 = 2;
+const AROUND_SWITCHES: u64 = BARE_SWITCH + other::BETWEEN_SWITCHES;
+
+/// Where the instructions of [`switches`] to the thread of [`other`] go, there and back; `own` is
+/// the thread that measures. A switch to the thread itself is all but the change of threads.
+pub fn switch_parts(other: CPtr, own: CPtr) -> Result<(), Error> {
+    let whole = ticks(|| cap::thread::switch(other).map(drop))?;
+    let kernel = ticks(|| {
+        bare_switch(other);
+        Ok(())
+    })?;
+    let kernel = kernel - AROUND_SWITCHES;
+    let unchanged = ticks(|| {
+        bare_switch(own);
+        Ok(())
+    })?;
+    let unchanged = 2 * (unchanged - BARE_SWITCH);
+    print("switch-stubs", whole - kernel);
+    print("switch-unchanged", unchanged);
+    print("switch-change", kernel - unchanged);
     Ok(())
 }
 

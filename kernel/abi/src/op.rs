@@ -102,6 +102,7 @@ pub mod thread {
     /// Saves the current thread and continues this one. When the saved thread is switched to
     /// again, this call returns to it: `r0` = events ([`super::kernel::event`]), `r1` = id of
     /// the thread that was interrupted or `u64::MAX`. Only the core's event thread gets events.
+    /// Vector and x87 registers are lost.
     /// Events that are pending while the event thread waits count as an interrupt of the thread
     /// switched to before its first instruction.
     pub const SWITCH: u64 = 2;

@@ -6,8 +6,9 @@
 use super::gdt::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 use super::regs::Regs;
 use crate::cpu::Cpu;
-use crate::invoke::direct;
+use crate::invoke::direct::{self, Direct};
 use crate::memory::DIRECT_MAP;
+use crate::object::Thread;
 use crate::object::component::{Component, Life};
 use crate::object::thread::Frame;
 use crate::platform::Machine;
@@ -15,6 +16,7 @@ use abi::{CapType, Error};
 use cap::{Caps, Slot};
 use core::arch::global_asm;
 use core::mem::offset_of;
+use core::ptr::NonNull;
 use x86_64::registers::model_specific::Msr;
 
 const STAR: u32 = 0xc000_0081;
@@ -120,20 +122,14 @@ syscall_entry:
     sysretq
 
     // A kernel object: the C convention has the arguments where they are, the capability fits
-    // between them. A type that is being deleted is larger than any.
+    // between them. What is empty or being deleted has its places in the table as well.
 11: movzx r11d, word ptr [rcx + {slot_type}]
-    cmp r11d, {types}
-    jae 8f
-    mov r11, [{direct} + r11 * 8]
-    test r11, r11
-    jz 8f
     mov rsp, gs:[{user_rip}]
     shr rsp, 47
     jne 8f
     mov rsp, gs:[{kernel_stack}]
     push rax
-    push rax
-    call r11
+    call [{direct} + r11 * 8]
     cmp eax, {with_results}
     jae 12f
     xor edi, edi
@@ -156,6 +152,22 @@ syscall_entry:
     mov r8, gs:[{results} + 24]
     jmp 13b
 
+    // A Thread's place in the table. A switch needs of its invoker what a call preserves; where
+    // the other thread continues is `resume_switched`'s business, and a refusal returns as above.
+.global thread_operation
+thread_operation:
+    cmp rax, {switch}
+    jne 8f
+    mov r11, gs:[{thread}]
+    mov [r11 + {thread_regs} + {rbx}], rbx
+    mov [r11 + {thread_regs} + {rbp}], rbp
+    mov [r11 + {thread_regs} + {r12}], r12
+    mov [r11 + {thread_regs} + {r13}], r13
+    mov [r11 + {thread_regs} + {r14}], r14
+    mov [r11 + {thread_regs} + {r15}], r15
+    mov rdi, rcx
+    jmp {switch_from}
+
     // Refused: the error goes to the caller, through the checks of the general path's end.
 6:  mov r9d, {dead}
     jmp 10f
@@ -164,7 +176,10 @@ syscall_entry:
     jmp 8f
 
 9:  mov r10d, -1
+.global general_path
+general_path:
 8:  mov rsp, gs:[{kernel_stack}]
+    push 0                      // for the alignment of the call below
     push {user_data}
     push gs:[{user_rsp}]
     push gs:[{user_flags}]
@@ -215,6 +230,29 @@ resume_call:
     mov rsp, [rsp + 5 * 8]
     swapgs
     sysretq
+
+// Continues a thread whose switch to another ends: results, and what a call preserves, as at rdi;
+// nothing else of anybody's.
+.global resume_switched
+resume_switched:
+    mov r15, [rdi + {r15}]
+    mov r14, [rdi + {r14}]
+    mov r13, [rdi + {r13}]
+    mov r12, [rdi + {r12}]
+    mov rbp, [rdi + {rbp}]
+    mov rbx, [rdi + {rbx}]
+    mov rax, [rdi + {rax}]
+    mov rcx, [rdi + {rip}]
+    mov r11, [rdi + {rflags}]
+    mov rsp, [rdi + {rsp}]
+    mov rsi, [rdi + {rsi}]
+    mov rdi, [rdi + {rdi}]
+    xor edx, edx
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    swapgs
+    sysretq
 "#,
     user_rsp = const offset_of!(Cpu, user_rsp),
     user_rip = const offset_of!(Cpu, user_rip),
@@ -252,10 +290,25 @@ resume_call:
     user_code = const USER_CODE,
     general = sym crate::invoke::general,
     direct = sym direct::DIRECT,
-    types = const direct::TYPES,
     with_results = const direct::WITH_RESULTS,
     gone = sym direct::gone,
     results = const offset_of!(Cpu, results),
+    switch = const abi::op::thread::SWITCH,
+    switch_from = sym crate::invoke::thread::switch,
+    thread = const MACHINE + offset_of!(Machine, thread),
+    thread_regs = const offset_of!(Thread, regs),
+    r15 = const offset_of!(Regs, r15),
+    r14 = const offset_of!(Regs, r14),
+    r13 = const offset_of!(Regs, r13),
+    r12 = const offset_of!(Regs, r12),
+    rbp = const offset_of!(Regs, rbp),
+    rbx = const offset_of!(Regs, rbx),
+    rax = const offset_of!(Regs, rax),
+    rdi = const offset_of!(Regs, rdi),
+    rsi = const offset_of!(Regs, rsi),
+    rip = const offset_of!(Regs, rip),
+    rflags = const offset_of!(Regs, rflags),
+    rsp = const offset_of!(Regs, rsp),
 );
 
 /// The fast path's word to the general one, in `r10`: `r9` holds the error to give. No address
@@ -265,6 +318,27 @@ pub const REFUSED: u64 = 1 << 32;
 unsafe extern "C" {
     fn syscall_entry();
     fn resume_call(regs: *const Regs) -> !;
+    fn resume_switched(regs: *const Regs) -> !;
+}
+
+/// Declares pieces of the assembly above that stand in [`direct::DIRECT`]: they take the registers
+/// of an operation as the entry leaves them.
+macro_rules! direct_pieces {
+    ($($(#[$doc:meta])* $constant:ident $piece:ident;)*) => {
+        unsafe extern "C" {
+            $(fn $piece(
+                a0: u64, a1: u64, a2: u64, slot: NonNull<Slot>, a3: u64, a4: u64, operation: u64,
+            ) -> u64;)*
+        }
+        $($(#[$doc])* pub const $constant: Direct = $piece;)*
+    };
+}
+
+direct_pieces! {
+    /// The general path, where all registers are kept.
+    GENERAL general_path;
+    /// A switch to a Thread; other operations on one take the general path.
+    THREAD thread_operation;
 }
 
 /// Continues user code after a system call.
@@ -272,6 +346,13 @@ pub fn resume(regs: &Regs) -> ! {
     // SAFETY: the program counter in `regs` was checked to be canonical, and the flags are a
     // component's; interrupts are off.
     unsafe { resume_call(regs) }
+}
+
+/// Continues a thread that waits since it switched to another.
+pub fn resume_from_switch(regs: &Regs) -> ! {
+    // SAFETY: the program counter was checked to be canonical when the thread switched, and the
+    // flags are a component's; interrupts are off.
+    unsafe { resume_switched(regs) }
 }
 
 /// Points the instruction at [`syscall_entry`] on this core.

@@ -1,6 +1,6 @@
 //! Operations on a Component.
 
-use super::{Call, DONE, Outcome, Result};
+use super::{Call, DONE, Result};
 use crate::memory::{Phys, USER_END};
 use crate::object::Component;
 use crate::object::component::{Configuration, Life, configure as configure_component};
@@ -26,7 +26,7 @@ pub fn invoke(call: &mut Call) -> Result {
         component::REVIVE => revive(call, pointer),
         component::IDENTIFY => {
             let used = call.cpu.in_use(pointer);
-            Ok(Outcome::Done([life as u64, u64::from(used), 0, 0]))
+            Ok([life as u64, u64::from(used), 0, 0])
         }
         _ => Err(Error::BadOperation),
     }

@@ -1,6 +1,6 @@
 //! Operations on an L1CNode: the CSpace that is rooted there.
 
-use super::{Call, DONE, Outcome, Result};
+use super::{Call, DONE, Result};
 use abi::op::cspace;
 use abi::{CapType, Error, Rights};
 
@@ -14,12 +14,7 @@ pub fn invoke(call: &mut Call) -> Result {
         let slot = call.cpu.capabilities.lookup(there, at)?;
         let identity = call.cpu.capabilities.identify(slot)?;
         let kind = identity.ty as u64 | u64::from(identity.rights.bits()) << 8;
-        return Ok(Outcome::Done([
-            kind,
-            identity.base,
-            identity.bytes,
-            identity.specific,
-        ]));
+        return Ok([kind, identity.base, identity.bytes, identity.specific]);
     }
     call.need(Rights::WRITE)?;
     let foreign = there != call.space()?;

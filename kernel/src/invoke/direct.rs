@@ -1,8 +1,9 @@
-//! The shorter way to kernel objects on which no operation changes threads. The arguments stay in
-//! the registers in which user code and the C convention both have them; what a call preserves is
-//! preserved by the compiler; so nothing is stored but what an operation needs.
+//! The shorter way to kernel objects on which no operation changes threads, and to a Thread, whose
+//! switch has a path of its own. The arguments stay in the registers in which user code and the C
+//! convention both have them; what a call preserves is preserved by the compiler; so nothing is
+//! stored but what an operation needs.
 
-use super::{Call, Outcome, Result, console, cspace, irq, mapping, ports, table};
+use super::{Call, Result, console, cspace, irq, mapping, ports, table};
 use crate::arch::{idt, regs::Regs, syscall};
 use crate::cpu::Cpu;
 use crate::switch::{Landing, NOBODY};
@@ -12,36 +13,33 @@ use core::ptr::NonNull;
 
 /// One operation: `a0 a1 a2`, the capability, `a3 a4`, operation number. Answers a status (without
 /// results), [`WITH_RESULTS`] or [`GONE`].
-type Direct = extern "C" fn(u64, u64, u64, NonNull<Slot>, u64, u64, u64) -> u64;
+pub type Direct = unsafe extern "C" fn(u64, u64, u64, NonNull<Slot>, u64, u64, u64) -> u64;
 
 /// In place of a status, which is smaller: success, with results in [`Cpu::results`].
 pub const WITH_RESULTS: u64 = 256;
 /// In place of a status: the invoking thread or component has taken its own ground away.
 pub const GONE: u64 = 257;
 
-/// Types of capabilities.
-pub const TYPES: usize = CapType::ALL.len();
+/// By type, and by type once more for what is being deleted: whatever a slot's two bytes say has
+/// its place, so that the entry need not compare.
+pub static DIRECT: [Direct; 2 << u8::BITS] = by_type();
 
-/// By type; none: the general path.
-pub static DIRECT: [Option<Direct>; TYPES] = by_type();
-
-const fn by_type() -> [Option<Direct>; TYPES] {
-    let mut table: [Option<Direct>; TYPES] = [None; TYPES];
-    let page_table: Option<Direct> = Some(enter::<PageTable>);
-    let mapping: Option<Direct> = Some(enter::<Mapping>);
-    table[CapType::L1CNode as usize] = Some(enter::<CNode>);
-    table[CapType::Pml4 as usize] = page_table;
-    table[CapType::Pdpt as usize] = page_table;
-    table[CapType::Pd as usize] = page_table;
-    table[CapType::Pt as usize] = page_table;
-    table[CapType::MapFrame as usize] = mapping;
-    table[CapType::MapDevFrame as usize] = mapping;
-    table[CapType::MapPdpt as usize] = mapping;
-    table[CapType::MapPd as usize] = mapping;
-    table[CapType::MapPt as usize] = mapping;
-    table[CapType::Irq as usize] = Some(enter::<Irq>);
-    table[CapType::IoPorts as usize] = Some(enter::<IoPorts>);
-    table[CapType::Console as usize] = Some(enter::<Console>);
+const fn by_type() -> [Direct; 2 << u8::BITS] {
+    let mut table = [syscall::GENERAL; 2 << u8::BITS];
+    table[CapType::L1CNode as usize] = enter::<CNode>;
+    table[CapType::Pml4 as usize] = enter::<PageTable>;
+    table[CapType::Pdpt as usize] = enter::<PageTable>;
+    table[CapType::Pd as usize] = enter::<PageTable>;
+    table[CapType::Pt as usize] = enter::<PageTable>;
+    table[CapType::Thread as usize] = syscall::THREAD;
+    table[CapType::MapFrame as usize] = enter::<Mapping>;
+    table[CapType::MapDevFrame as usize] = enter::<Mapping>;
+    table[CapType::MapPdpt as usize] = enter::<Mapping>;
+    table[CapType::MapPd as usize] = enter::<Mapping>;
+    table[CapType::MapPt as usize] = enter::<Mapping>;
+    table[CapType::Irq as usize] = enter::<Irq>;
+    table[CapType::IoPorts as usize] = enter::<IoPorts>;
+    table[CapType::Console as usize] = enter::<Console>;
     table
 }
 
@@ -104,15 +102,16 @@ extern "C" fn enter<O: Object>(
         return GONE;
     }
     match outcome {
-        Ok(Outcome::Done([0, 0, 0, 0])) => 0,
-        Ok(Outcome::Done(results)) => {
-            cpu.results = results;
-            WITH_RESULTS
-        }
-        // No type in the table has an operation that switches.
-        Ok(Outcome::Switch(_)) => Error::BadOperation as u64,
+        Ok([0, 0, 0, 0]) => 0,
+        Ok(results) => with_results(cpu, results),
         Err(error) => error as u64,
     }
+}
+
+/// Answers success with results.
+pub fn with_results(cpu: &mut Cpu, results: [u64; 4]) -> u64 {
+    cpu.results = results;
+    WITH_RESULTS
 }
 
 /// After [`GONE`]: the thread goes back to an invoker that lives, if it is there at all.

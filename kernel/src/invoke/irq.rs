@@ -1,6 +1,6 @@
 //! Operations on an Irq.
 
-use super::{Call, Outcome, Result};
+use super::{Call, Result};
 use abi::op::irq;
 use abi::{Error, Rights};
 
@@ -10,7 +10,7 @@ pub fn invoke(call: &mut Call) -> Result {
         irq::IDENTIFY => {
             call.need(Rights::READ)?;
             let [bit, data] = call.object.data();
-            Ok(Outcome::Done([bit, call.cpu.apic.msi_address(), data, 0]))
+            Ok([bit, call.cpu.apic.msi_address(), data, 0])
         }
         _ => Err(Error::BadOperation),
     }

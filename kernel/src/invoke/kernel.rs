@@ -1,6 +1,6 @@
 //! Operations on a core's Kernel capability.
 
-use super::{Call, DONE, Outcome, Result};
+use super::{Call, DONE, Result};
 use crate::arch::time;
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
@@ -23,11 +23,11 @@ pub fn invoke(call: &mut Call) -> Result {
         kernel::WAIT => {
             only_event_thread(call)?;
             let events = wait(&raw mut *call.cpu);
-            Ok(Outcome::Done([events, NOBODY, 0, 0]))
+            Ok([events, NOBODY, 0, 0])
         }
         kernel::POLL => {
             only_event_thread(call)?;
-            Ok(Outcome::Done([call.cpu.take_events(), 0, 0, 0]))
+            Ok([call.cpu.take_events(), 0, 0, 0])
         }
         kernel::SET_TIMER => {
             set_timer(call, a0);
@@ -108,7 +108,7 @@ fn make_irq(call: &mut Call) -> Result {
         .capabilities
         .make_irq(dest, kernel, [u64::from(bit), data])?;
     call.cpu.irqs |= 1 << bit;
-    Ok(Outcome::Done([call.cpu.apic.msi_address(), data, 0, 0]))
+    Ok([call.cpu.apic.msi_address(), data, 0, 0])
 }
 
 fn statistic(call: &Call, which: u64) -> Result {
@@ -123,5 +123,5 @@ fn statistic(call: &Call, which: u64) -> Result {
         stat::CAPABILITIES => cpu.capabilities.count(),
         _ => return Err(Error::BadArgument),
     };
-    Ok(Outcome::Done([value, 0, 0, 0]))
+    Ok([value, 0, 0, 0])
 }

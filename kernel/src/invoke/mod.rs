@@ -15,13 +15,13 @@ mod mapping;
 mod own;
 mod ports;
 mod table;
-mod thread;
+pub mod thread;
 
 use crate::arch::regs::Regs;
 use crate::arch::syscall::REFUSED;
 use crate::cpu::Cpu;
 use crate::memory::USER_END;
-use crate::object::{Component, Thread};
+use crate::object::Component;
 use crate::switch::{Landing, NOBODY};
 use crate::trap;
 use abi::captype::MapFlags;
@@ -29,17 +29,11 @@ use abi::op::lifecycle::fault;
 use abi::{CPtr, CapType, Error, Rights};
 use cap::{CSpace, SlotRef};
 
-/// What an operation gives when it is not refused.
-pub enum Outcome {
-    Done([u64; 4]),
-    /// The caller waits, the given runnable thread continues.
-    Switch(*mut Thread),
-}
-
-type Result = core::result::Result<Outcome, Error>;
+/// What an operation gives: four results, or why it was refused.
+type Result = core::result::Result<[u64; 4], Error>;
 
 /// Success without results.
-const DONE: Result = Ok(Outcome::Done([0; 4]));
+const DONE: Result = Ok([0; 4]);
 
 /// One invocation of a kernel object.
 pub struct Call<'a> {
@@ -150,12 +144,8 @@ pub extern "C" fn general(regs: &mut Regs) {
     }
     let refused = outcome.is_err();
     match outcome {
-        Ok(Outcome::Done(results)) => regs.set_results(0, results),
+        Ok(results) => regs.set_results(0, results),
         Err(error) => regs.set_results(error as u64, [0; 4]),
-        Ok(Outcome::Switch(thread)) => {
-            regs.rflags = cpu.component().flags;
-            cpu.switch_to(regs, thread)
-        }
     }
     leave(cpu, regs, None, refused)
 }

@@ -1,6 +1,6 @@
 //! Operations on a range of I/O ports.
 
-use super::{Call, DONE, Outcome, Result};
+use super::{Call, DONE, Result};
 use crate::arch::port::{Width, read, write};
 use abi::op::ports;
 use abi::{Error, Rights};
@@ -15,7 +15,7 @@ pub fn invoke(call: &mut Call) -> Result {
             // SAFETY: the capability covers the whole access; whoever made it trusts its holder
             // with the device.
             let value = unsafe { read(port, width) };
-            Ok(Outcome::Done([u64::from(value), 0, 0, 0]))
+            Ok([u64::from(value), 0, 0, 0])
         }
         ports::OUT => {
             call.need(Rights::WRITE)?;

@@ -1,6 +1,6 @@
 //! Operations on a page table.
 
-use super::{Call, DONE, Outcome, Result, run};
+use super::{Call, DONE, Result, run};
 use abi::Error;
 use abi::op::table;
 
@@ -31,7 +31,7 @@ pub fn invoke(call: &mut Call) -> Result {
         table::READ => {
             let index = u16::try_from(a0).map_err(|_| Error::OutOfRange)?;
             let entry = call.cpu.capabilities.read(table, index)?;
-            return Ok(Outcome::Done([entry.0, 0, 0, 0]));
+            return Ok([entry.0, 0, 0, 0]);
         }
         _ => return Err(Error::BadOperation),
     }

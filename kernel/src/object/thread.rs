@@ -31,7 +31,8 @@ pub enum Waiting {
     Unconfigured = 0,
     /// It is the core's current thread.
     Running = 1,
-    /// In a system call: its results are in the saved registers, vector registers are lost.
+    /// In a switch to another: of its registers there are the results, those that a call
+    /// preserves, program counter and stack pointer.
     Voluntary = 2,
     /// Between two instructions: every register is saved.
     Involuntary = 3,
@@ -81,6 +82,11 @@ impl Thread {
             self.waiting,
             Waiting::Running | Waiting::Voluntary | Waiting::Involuntary
         )
+    }
+
+    /// Results of the switch that it waits in.
+    pub fn tell(&mut self, events: u64, interrupted: u64) {
+        (self.regs.rax, self.regs.rdi, self.regs.rsi) = (0, events, interrupted);
     }
 }
 

@@ -33,7 +33,7 @@ const fn figure(key: &'static str, name: &'static str) -> Figure {
     }
 }
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 14] = [
     Figure {
         most: Some(180.0),
         peers: &[(COMPOSITE, 449.0), (SEL4, 415.0)],
@@ -48,6 +48,18 @@ const FIGURES: [Figure; 11] = [
         most: Some(200.0),
         peers: &[(COMPOSITE, 482.0), (SEL4, 520.0)],
         ..figure("switch-there", "thread switch, other space")
+    },
+    Figure {
+        parts: 2.0,
+        ..figure("switch-stubs", "- stub of the switching thread")
+    },
+    Figure {
+        parts: 2.0,
+        ..figure("switch-unchanged", "- kernel: entry, checks, way out")
+    },
+    Figure {
+        parts: 2.0,
+        ..figure("switch-change", "- kernel: change of thread and space")
     },
     Figure {
         parts: 2.0,
