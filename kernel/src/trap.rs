@@ -24,6 +24,7 @@ pub const IRQ_BASE: u8 = 0x40;
 /// The highest event bit that is an interrupt.
 pub const LAST_IRQ: u8 = 62;
 const LAST_EXCEPTION: u64 = 31;
+const PAGE_FAULT: u64 = 14;
 const MACHINE_CHECK: u64 = 18;
 
 const _: () = assert!(IRQ_BASE > pic::FIRST_VECTOR + 15);
@@ -42,7 +43,9 @@ pub extern "C" fn trap(regs: &mut Regs) {
     // core across its `hlt`.
     let cpu = unsafe { Cpu::current() };
     if exception {
-        let (kind, address) = classify(regs);
+        let Some((kind, address)) = classify(cpu, regs) else {
+            return;
+        };
         if !handle_fault(cpu, regs, kind, address) {
             deliver_fault(cpu, regs, kind, address);
         }
@@ -81,26 +84,46 @@ fn record(cpu: &mut Cpu, vector: u8) {
     cpu.apic.end_of_interrupt();
 }
 
-/// A fault's kind and address, from the exception.
-fn classify(regs: &Regs) -> (u64, u64) {
-    const WRITE: u64 = 1 << 1;
-    const RESERVED: u64 = 1 << 3;
-    const FETCH: u64 = 1 << 4;
-    match regs.vector {
+const PRESENT: u64 = 1;
+const WRITE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+const RESERVED: u64 = 1 << 3;
+const FETCH: u64 = 1 << 4;
+
+/// Is this page fault, where something is mapped, one that the tables do not confirm? Entries that
+/// are given more are not flushed from the translation buffers; what those still remember of them
+/// ends with this fault, so that the instruction is just tried again.
+#[inline(never)]
+fn is_stale(cpu: &Cpu, error: u64, address: u64) -> bool {
+    let (write, execute) = (error & WRITE != 0, error & FETCH != 0);
+    let pml4 = cpu.component().space.pml4().0;
+    // Other reasons are not for the tables to confirm.
+    error & !(PRESENT | WRITE | USER | FETCH) == 0
+        // SAFETY: it is the address space that is loaded.
+        && unsafe { cpu.capabilities.permits(pml4, address, write, execute) }
+}
+
+/// A fault's kind and address, from the exception; none where there is nothing to do.
+fn classify(cpu: &Cpu, regs: &Regs) -> Option<(u64, u64)> {
+    Some(match regs.vector {
         0 | 16 | 19 => (fault::ARITHMETIC, regs.rip),
         6 => (fault::ILLEGAL, regs.rip),
         12 | 13 => (fault::PROTECTION, 0),
-        14 => {
-            let kind = match regs.error {
+        PAGE_FAULT => {
+            let (error, address) = (regs.error, Cr2::read_raw());
+            if error & PRESENT != 0 && is_stale(cpu, error, address) {
+                return None;
+            }
+            let kind = match error {
                 error if error & RESERVED != 0 => fault::OTHER,
                 error if error & FETCH != 0 => fault::PAGE_EXECUTE,
                 error if error & WRITE != 0 => fault::PAGE_WRITE,
                 _ => fault::PAGE_READ,
             };
-            (kind, Cr2::read_raw())
+            (kind, address)
         }
         _ => (fault::OTHER, regs.rip),
-    }
+    })
 }
 
 /// Continues the thread at its component's own handler, with the stack place that is the

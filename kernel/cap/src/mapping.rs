@@ -92,6 +92,19 @@ const _: () = assert!(
         && Rights::EXECUTE.bits() == MapFlags::EXECUTE.bits()
 );
 
+/// The flags that entries of the mapping get when `asked` is what the caller wants.
+///
+/// Errors: `WrongType` (entries that point to a table), `BadFlags`.
+fn check_modify(cap: &Cap, part: Place, asked: MapFlags) -> Result<MapFlags, Error> {
+    if is_intermediate(cap.ty, part.level) {
+        return Err(Error::WrongType);
+    }
+    if asked.contains(MapFlags::LARGE) && part.level == Level::Pt {
+        return Err(Error::BadFlags);
+    }
+    allowed(cap.ty, cap.rights, asked)
+}
+
 /// A table capability, checked. Errors: `WrongType`, `NoRight`.
 fn table_of(slot: SlotRef, rights: Rights) -> Result<(u64, Level), Error> {
     let level = info(slot.ty()).level.ok_or(Error::WrongType)?;
@@ -210,9 +223,12 @@ impl<P: Platform> Caps<P> {
         if !self.table(base).is_full(run) {
             return Err(Error::EntryEmpty);
         }
-        self.for_each_piece(base, level, run, |caps, cap, part| {
-            caps.check_modify(cap, part, flags).map(|_| ())
-        })?;
+        // Where several mappings share the run, all are checked before the first is changed.
+        if self.piece(base, level, run)?.1.run != run {
+            self.for_each_piece(base, level, run, |_, cap, part| {
+                check_modify(cap, part, flags).map(drop)
+            })?;
+        }
         let result = self.for_each_piece(base, level, run, |caps, cap, part| {
             caps.modify_piece(cap, part, flags)
         });
@@ -226,8 +242,7 @@ impl<P: Platform> Caps<P> {
     pub fn clear_dirty(&mut self, table: SlotRef, first: u16, count: u16) -> Result<(), Error> {
         let (base, level) = table_of(table, Rights::WRITE)?;
         let run = Run::new(level, first, count)?;
-        self.table(base).clear_dirty(run)?;
-        self.stale_tlb = true;
+        self.stale_tlb |= self.table(base).clear_dirty(run)?;
         self.flush();
         Ok(())
     }
@@ -255,10 +270,9 @@ impl<P: Platform> Caps<P> {
             run: place.run.part(first, count)?,
             ..place
         };
-        self.check_modify(&cap, part, flags)?;
-        let result = self.modify_piece(&cap, part, flags);
+        self.modify_piece(&cap, part, flags)?;
         self.flush();
-        result
+        Ok(())
     }
 
     /// Clears the mapping's entries and empties its slot. Errors: `WrongType`.
@@ -269,20 +283,11 @@ impl<P: Platform> Caps<P> {
         Ok(())
     }
 
-    fn check_modify(&self, cap: &Cap, part: Place, flags: MapFlags) -> Result<MapFlags, Error> {
-        if is_intermediate(cap.ty, part.level) {
-            return Err(Error::WrongType);
-        }
-        if flags.contains(MapFlags::LARGE) && part.level == Level::Pt {
-            return Err(Error::BadFlags);
-        }
-        allowed(cap.ty, cap.rights, flags)
-    }
-
+    /// Changes entries of one mapping; all or, with an error, none.
     fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<(), Error> {
-        let flags = self.check_modify(cap, part, flags)?;
-        self.stale_tlb = true;
-        self.table(part.table).modify(part.run, flags)
+        let flags = check_modify(cap, part, flags)?;
+        self.stale_tlb |= self.table(part.table).modify(part.run, flags)?;
+        Ok(())
     }
 
     /// Cuts a run of entries in use into pieces of one mapping each.
@@ -295,19 +300,22 @@ impl<P: Platform> Caps<P> {
     ) -> Result<(), Error> {
         let mut at = run.first();
         while at < run.end() {
-            let found = self.find_mapping(table, level, at);
-            let cap = found.ok_or(Error::EntryEmpty)?.cap();
-            let whole = place(&cap).ok_or(Error::EntryEmpty)?.run;
-            let end = whole.end().min(run.end());
-            let part = Place {
-                table,
-                level,
-                run: Run::new(level, at, end.saturating_sub(at))?,
-            };
+            let rest = Run::new(level, at, run.end() - at)?;
+            let (cap, part) = self.piece(table, level, rest)?;
             act(self, &cap, part)?;
-            at = end;
+            at = part.run.end();
         }
         Ok(())
+    }
+
+    /// The mapping that the run's first entry belongs to, and what part of the run does too.
+    fn piece(&self, table: u64, level: Level, run: Run) -> Result<(Cap, Place), Error> {
+        let found = self.find_mapping(table, level, run.first());
+        let cap = found.ok_or(Error::EntryEmpty)?.cap();
+        let whole = place(&cap).ok_or(Error::EntryEmpty)?.run;
+        let end = whole.end().min(run.end());
+        let run = Run::new(level, run.first(), end.saturating_sub(run.first()))?;
+        Ok((cap, Place { table, level, run }))
     }
 
     /// The mapping that an entry in use belongs to. The regions over one address nest, a bounded
@@ -340,6 +348,38 @@ impl<P: Platform> Caps<P> {
             next = self.mdb.reaching_from(after, mapped);
         }
         None
+    }
+
+    /// Do the tables, as they are now, let user code write (with `write`) or execute (with
+    /// `execute`) at `address` of an address space? A processor that says otherwise remembers
+    /// entries from before they were given more ([`Table::modify`]).
+    ///
+    /// # Safety
+    /// `pml4` is the address of a live object of that type.
+    pub unsafe fn permits(&self, pml4: u64, address: u64, write: bool, execute: bool) -> bool {
+        let mut base = pml4;
+        for level in Level::ALL.into_iter().rev() {
+            let index = address / level.span_bytes();
+            let index = match level {
+                // The whole of what is left, so that no address beyond the user's part wraps.
+                Level::Pml4 => index,
+                _ => index % u64::from(paging::ENTRIES),
+            };
+            if index >= u64::from(level.user_entries()) {
+                return false;
+            }
+            let Ok(entry) = self.table(base).read(index as u16) else {
+                return false;
+            };
+            if !entry.allows(write, execute) {
+                return false;
+            }
+            if level == Level::Pt || entry.is_large() {
+                return true;
+            }
+            base = entry.address().0;
+        }
+        false
     }
 
     /// Clears the entries of the mapping in `slot` and empties the slot.
@@ -383,12 +423,17 @@ impl<P: Platform> Caps<P> {
         let base = top.base();
         let [cursor, next] = top.data();
         let mut index = u16::try_from(cursor).unwrap_or(u16::MAX);
-        while index < level.user_entries() {
-            budget.spend(1)?;
-            if let Some(slot) = self.find_mapping(base, level, index) {
+        let end = level.user_entries();
+        while index < end {
+            let found = self.table(base).next_in_use(index, end);
+            let at = found.unwrap_or(end);
+            // Empty entries are passed over eight at a time.
+            budget.spend(1 + u32::from(at - index) / 8)?;
+            index = at;
+            if let Some(slot) = found.and_then(|at| self.find_mapping(base, level, at)) {
                 self.begin_delete(slot, budget)?;
             }
-            index += 1;
+            index = index.saturating_add(1);
             top.set_data([u64::from(index), next]);
         }
         Ok(())
@@ -396,8 +441,8 @@ impl<P: Platform> Caps<P> {
 
     pub(crate) fn table(&self, base: u64) -> Table {
         let table = self.platform.virt(base);
-        // SAFETY: `base` comes from a table capability, or from a mapping, which never outlives its
-        // table's last capability: so this is a page-aligned, cleared page of a Ram region that only
+        // SAFETY: `base` comes from a table capability, from a mapping, which never outlives its
+        // table's last capability, or from an entry that points to a table: so this is a page-aligned, cleared page of a Ram region that only
         // such views and the page walker touch. `virt` never gives null for it.
         unsafe { Table::new(NonNull::new_unchecked(table)) }
     }

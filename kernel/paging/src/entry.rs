@@ -60,17 +60,15 @@ impl Entry {
         Ok(Entry(address.0 | Self::PRESENT | Self::USER | Self::WRITE))
     }
 
-    /// The same page with other flags; place, size, accessed and dirty bits stay.
-    ///
-    /// Errors: `BadFlags` (see [`check`]).
-    pub fn with_flags(self, flags: MapFlags) -> Result<Entry, Error> {
-        check(flags)?;
-        Ok(Entry(self.0 & !Self::FLAGS | flag_bits(flags)))
+    /// Would the page be written (with `write`) or executed (with `execute`) through this entry, as
+    /// far as the entry decides?
+    pub const fn allows(self, write: bool, execute: bool) -> bool {
+        let user = Self::PRESENT | Self::USER;
+        self.0 & user == user
+            && (!write || self.is_writable())
+            && (!execute || self.0 & Self::NO_EXECUTE == 0)
     }
 
-    pub const fn without_dirty(self) -> Entry {
-        Entry(self.0 & !Self::DIRTY)
-    }
     pub const fn is_present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
@@ -123,6 +121,22 @@ fn flag_bits(flags: MapFlags) -> u64 {
     bits
 }
 
+/// The bits to set and those to clear in a page's entry to give it `flags`: place, size, accessed
+/// and dirty bits stay. The large-page bit is the entry's, not the flags'.
+///
+/// Errors: `BadFlags` (see [`check`]).
+pub fn changes(flags: MapFlags) -> Result<(u64, u64), Error> {
+    check(flags)?;
+    let set = flag_bits(flags);
+    Ok((set, Entry::FLAGS & !set))
+}
+
+/// Is a page that gets bits set and cleared like this used less than before, or cached otherwise?
+pub const fn restricts(set: u64, clear: u64) -> bool {
+    const CACHING: u64 = Entry::WRITE_THROUGH | Entry::NO_CACHE;
+    set & (Entry::NO_EXECUTE | CACHING) != 0 || clear & (Entry::WRITE | CACHING) != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +165,7 @@ mod tests {
             let bad = flags.contains(MapFlags::WRITE | MapFlags::EXECUTE)
                 || !flags.contains(MapFlags::READ);
             assert_eq!(Entry::page(PhysAddr(0), flags).is_err(), bad);
-            assert_eq!(Entry(1).with_flags(flags).is_err(), bad);
+            assert_eq!(changes(flags).is_err(), bad);
         }
     }
 
@@ -168,16 +182,26 @@ mod tests {
 
     #[test]
     fn flags_change_and_the_rest_stays() {
-        let old = Entry(
-            Entry::page(PhysAddr(0x20_0000), MapFlags::READ | MapFlags::LARGE)
-                .unwrap()
-                .0
-                | Entry::ACCESSED
-                | Entry::DIRTY,
-        );
-        let new = old.with_flags(MapFlags::READ | MapFlags::WRITE).unwrap();
+        let old = Entry::page(PhysAddr(0x20_0000), MapFlags::READ | MapFlags::LARGE).unwrap();
+        let old = old.0 | Entry::ACCESSED | Entry::DIRTY;
+        let (set, clear) = changes(MapFlags::READ | MapFlags::WRITE).unwrap();
+        let new = Entry((old | set) & !clear);
         assert!(new.is_large() && new.is_dirty() && new.is_accessed() && new.is_writable());
         assert_eq!(new.address(), PhysAddr(0x20_0000));
-        assert!(!new.without_dirty().is_dirty());
+    }
+
+    #[test]
+    fn an_entry_allows_what_it_says() {
+        let page = |flags| Entry::page(PhysAddr(0), flags).unwrap();
+        let (read, write, execute) = (
+            page(MapFlags::READ),
+            page(MapFlags::READ | MapFlags::WRITE),
+            page(MapFlags::READ | MapFlags::EXECUTE),
+        );
+        assert!(read.allows(false, false) && !read.allows(true, false));
+        assert!(!read.allows(false, true) && execute.allows(false, true));
+        assert!(write.allows(true, false) && !write.allows(true, true));
+        assert!(!Entry(write.0 & !Entry::USER).allows(false, false));
+        assert!(!Entry::EMPTY.allows(false, false));
     }
 }

@@ -11,6 +11,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// own core. So no ordering beyond the word itself is asked for.
 const WORD: Ordering = Ordering::Relaxed;
 
+/// Entries that one round of a loop takes: so many that the loop itself costs little.
+const ROUND: usize = 8;
+
 /// A page table of any level.
 #[derive(Clone, Copy)]
 pub struct Table {
@@ -47,16 +50,42 @@ impl Table {
 
     /// Is no entry of the run in use?
     pub fn is_empty(&self, run: Run) -> bool {
-        self.run(run)
-            .iter()
-            .all(|word| !Entry(word.load(WORD)).is_present())
+        !self.summary(run).some.is_present()
     }
 
     /// Is every entry of the run in use?
     pub fn is_full(&self, run: Run) -> bool {
-        self.run(run)
-            .iter()
-            .all(|word| Entry(word.load(WORD)).is_present())
+        self.summary(run).all.is_present()
+    }
+
+    fn summary(&self, run: Run) -> Summary {
+        let (mut some, mut all) = (0, u64::MAX);
+        each(self.run(run), |word| {
+            let raw = word.load(WORD);
+            some |= raw;
+            all &= raw;
+        });
+        Summary {
+            some: Entry(some),
+            all: Entry(all),
+        }
+    }
+
+    /// The first entry in use from `first` on, below `end`.
+    pub fn next_in_use(&self, first: u16, end: u16) -> Option<u16> {
+        let words = self.words().get(usize::from(first)..usize::from(end))?;
+        let in_use = |word: &AtomicU64| Entry(word.load(WORD)).is_present();
+        // Whole rounds are passed over by one look at all of their entries together.
+        let empty = words
+            .chunks_exact(ROUND)
+            .take_while(|round| {
+                let some = round.iter().fold(0, |some, word| some | word.load(WORD));
+                !Entry(some).is_present()
+            })
+            .count();
+        let from = empty * ROUND;
+        let at = from + words.get(from..)?.iter().position(in_use)?;
+        Some(first + at as u16)
     }
 
     /// Maps pages of `page_bytes`, one after another from `address` on.
@@ -85,10 +114,10 @@ impl Table {
             return Err(Error::EntryInUse);
         }
         let mut raw = first.0;
-        for word in self.run(run) {
+        each(self.run(run), |word| {
             word.store(raw, WORD);
             raw = raw.wrapping_add(page_bytes);
-        }
+        });
         Ok(())
     }
 
@@ -109,41 +138,83 @@ impl Table {
 
     /// Clears every entry of the run. The caller flushes the TLB.
     pub fn unmap(&self, run: Run) {
-        for word in self.run(run) {
-            word.store(0, WORD);
-        }
+        each(self.run(run), |word| word.store(0, WORD));
     }
 
-    /// Gives every page of the run other flags. The caller flushes the TLB.
+    /// Gives every page of the run other flags. True if the caller must flush the TLB: some page
+    /// may be used less than before, or is cached otherwise. Where pages may only be used more, a
+    /// TLB that still remembers the old flags raises a fault, which makes it forget the page; so
+    /// the caller may leave the flush out if it has such faults tried again ([`Entry::allows`]).
     ///
     /// Errors: `BadFlags`, `EntryEmpty`.
-    pub fn modify(&self, run: Run, flags: MapFlags) -> Result<(), Error> {
-        entry::check(flags)?;
-        if !self.is_full(run) {
+    pub fn modify(&self, run: Run, flags: MapFlags) -> Result<bool, Error> {
+        let (set, clear) = entry::changes(flags)?;
+        let before = self.summary(run);
+        if !before.all.is_present() {
             return Err(Error::EntryEmpty);
         }
-        for word in self.run(run) {
-            update(word, |entry| entry.with_flags(flags).ok());
+        // Most changes are of one bit, in one direction.
+        let set = set & !before.all.0;
+        let clear = clear & before.some.0;
+        if set != 0 {
+            // First set, then clear: in between, an entry that is not executable before and after
+            // is not so either.
+            self.set(run, set);
         }
-        Ok(())
+        if clear != 0 {
+            self.clear(run, clear);
+        }
+        Ok(entry::restricts(set, clear))
     }
 
-    /// Clears the dirty bits of the run. The caller flushes the TLB. Errors: `EntryEmpty`.
-    pub fn clear_dirty(&self, run: Run) -> Result<(), Error> {
-        if !self.is_full(run) {
+    /// Clears the dirty bits of the run. True if there were any: then the caller flushes the TLB,
+    /// which sets none in an entry that it remembers as dirty. Errors: `EntryEmpty`.
+    pub fn clear_dirty(&self, run: Run) -> Result<bool, Error> {
+        let before = self.summary(run);
+        if !before.all.is_present() {
             return Err(Error::EntryEmpty);
         }
-        for word in self.run(run) {
-            update(word, |entry| Some(entry.without_dirty()));
+        if before.some.is_dirty() {
+            self.clear(run, Entry::DIRTY);
         }
-        Ok(())
+        Ok(before.some.is_dirty())
+    }
+
+    /// Sets bits, each entry at once, so that a bit which the walker sets meanwhile is not lost.
+    fn set(&self, run: Run, bits: u64) {
+        each(self.run(run), |word| {
+            word.fetch_or(bits, WORD);
+        });
+    }
+
+    /// Clears bits, as `set` sets them.
+    fn clear(&self, run: Run, bits: u64) {
+        each(self.run(run), |word| {
+            word.fetch_and(!bits, WORD);
+        });
     }
 }
 
-/// One read-modify-write, so that a bit which the walker sets in between is not lost.
-fn update(word: &AtomicU64, change: impl Fn(Entry) -> Option<Entry>) {
-    // The closure gives `None` only for flags that were already refused: then nothing changes.
-    let _ = word.fetch_update(WORD, WORD, |raw| change(Entry(raw)).map(|entry| entry.0));
+/// What the entries of a run have together.
+struct Summary {
+    /// Bits that at least one entry has.
+    some: Entry,
+    /// Bits that every entry has.
+    all: Entry,
+}
+
+/// Does the same with every word, a [`ROUND`] at a time.
+#[inline(always)]
+fn each(words: &[AtomicU64], mut action: impl FnMut(&AtomicU64)) {
+    let mut rounds = words.chunks_exact(ROUND);
+    for round in &mut rounds {
+        for word in round {
+            action(word);
+        }
+    }
+    for word in rounds.remainder() {
+        action(word);
+    }
 }
 
 #[cfg(test)]
@@ -228,16 +299,58 @@ mod tests {
         assert_eq!(table.modify(run(1, 2), R), Err(Error::EntryEmpty));
         assert_eq!(table.clear_dirty(run(1, 2)), Err(Error::EntryEmpty));
         assert!(table.read(1).unwrap().is_writable());
-        table.modify(run(0, 2), R).unwrap();
+        assert_eq!(table.modify(run(0, 2), R), Ok(true));
         let entry = table.read(1).unwrap();
         assert!(entry.is_dirty() && entry.is_accessed() && !entry.is_writable());
-        table.clear_dirty(run(0, 2)).unwrap();
+        assert_eq!(table.clear_dirty(run(0, 2)), Ok(true));
+        assert_eq!(table.clear_dirty(run(0, 2)), Ok(false));
         let entry = table.read(1).unwrap();
         assert!(!entry.is_dirty() && entry.is_accessed());
         assert_eq!(
             table.modify(run(0, 1), RW | MapFlags::EXECUTE),
             Err(Error::BadFlags)
         );
+    }
+
+    #[test]
+    fn what_must_be_flushed() {
+        const RX: MapFlags = R.union(MapFlags::EXECUTE);
+        const UNCACHED: MapFlags = R.union(MapFlags::UNCACHED);
+        for (from, to, flush) in [
+            (RW, R, true),
+            (RX, R, true),
+            (RW, RX, true),
+            (RX, RW, true),
+            (R, UNCACHED, true),
+            (UNCACHED, R, true),
+            (R, RW, false),
+            (R, RX, false),
+            (R, R, false),
+            (RW, RW, false),
+        ] {
+            let page = page();
+            let table = view(&page);
+            table.map_pages(run(0, 3), PhysAddr(0), 4096, to).unwrap();
+            table.map_pages(run(3, 1), PhysAddr(0), 4096, from).unwrap();
+            assert_eq!(table.modify(run(0, 4), to), Ok(flush), "{from:?} {to:?}");
+            let expected = Entry::page(PhysAddr(0), to).unwrap();
+            assert_eq!(table.read(3), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn the_next_entry_in_use() {
+        for used in [0, 1, 7, 8, 9, 63, 64, 500, 511] {
+            let page = page();
+            let table = view(&page);
+            table.map_pages(run(used, 1), PhysAddr(0), 4096, R).unwrap();
+            for first in 0..=ENTRIES {
+                let expected = Some(used).filter(|used| *used >= first);
+                assert_eq!(table.next_in_use(first, ENTRIES), expected);
+            }
+            assert_eq!(table.next_in_use(0, used), None);
+            assert_eq!(table.next_in_use(0, ENTRIES + 1), None);
+        }
     }
 
     #[derive(Clone, Debug)]
@@ -250,13 +363,13 @@ mod tests {
     }
 
     fn any_step() -> impl Strategy<Value = Step> {
-        let runs = (0u16..40, 1u16..12).prop_map(|(first, count)| run(first, count));
+        let runs = (0u16..40, 1u16..30).prop_map(|(first, count)| run(first, count));
         let flags = (0u8..16).prop_map(MapFlags::from_bits_truncate);
         prop_oneof![
             (runs.clone(), 0u64..1 << 40, flags.clone()).prop_map(|(r, p, f)| Step::Map(r, p, f)),
             runs.clone().prop_map(Step::Unmap),
             (runs.clone(), flags).prop_map(|(r, f)| Step::Modify(r, f)),
-            (0u16..52).prop_map(Step::Touch),
+            (0u16..70).prop_map(Step::Touch),
             runs.prop_map(Step::ClearDirty),
         ]
     }

@@ -286,6 +286,56 @@ fn modify_through_the_mapping() {
 }
 
 #[test]
+fn only_what_takes_away_is_flushed() {
+    let mut w = world();
+    w.map(PT, FRAME, (10, 4), RW, 0, TO).unwrap();
+    let (table, mapping) = (w.boot(PT), w.boot(TO));
+    for (flags, flushes) in [(RW, 0), (R, 1), (R, 1), (RX, 1), (RW, 2), (R, 3), (RW, 3)] {
+        w.caps.modify(table, 10, 4, flags).unwrap();
+        assert_eq!(w.caps.platform.flushes, flushes, "{flags:?}");
+    }
+    w.caps.mapping_modify(mapping, 3, 1, R).unwrap();
+    assert_eq!(w.caps.platform.flushes, 4);
+    // Some are taken away from, some given to.
+    w.caps.mapping_modify(mapping, 0, 4, RX).unwrap();
+    assert_eq!(w.caps.platform.flushes, 5);
+    w.caps.clear_dirty(table, 10, 4).unwrap();
+    assert_eq!(w.caps.platform.flushes, 5, "none was dirty");
+}
+
+#[test]
+fn the_tables_permit_what_every_level_allows() {
+    let mut w = world();
+    w.map(PML4, PDPT, (1, 1), R, 0, TO).unwrap();
+    w.map(PDPT, PD, (2, 1), R, 0, TO + 1).unwrap();
+    w.map(PD, PT, (3, 1), R, 0, TO + 2).unwrap();
+    w.map(PD, DEV, (4, 1), RW | LARGE, 0, TO + 3).unwrap();
+    w.map(PT, FRAME, (5, 1), RW, 0, TO + 4).unwrap();
+    w.map(PT, FRAME, (6, 1), RX, 0, TO + 5).unwrap();
+    let directory = (1 << 39) + (2 << 30);
+    let table = directory + (3 << 21);
+    let pml4 = w.boot(PML4).base();
+    for (address, write, execute) in [
+        (table + 5 * PAGE, true, false),
+        (table + 5 * PAGE + 4095, true, false),
+        (table + 6 * PAGE, false, true),
+        (directory + (4 << 21) + 0x12345, true, false),
+        (table + 7 * PAGE, false, false),
+        (directory + (5 << 21), false, false),
+        (0, false, false),
+        ((1 << 48) + table + 5 * PAGE, false, false),
+        ((0xffff << 48) + table + 5 * PAGE, false, false),
+        (u64::MAX, false, false),
+    ] {
+        // SAFETY: the capability is there.
+        let permits = |write, execute| unsafe { w.caps.permits(pml4, address, write, execute) };
+        assert_eq!(permits(true, false), write, "{address:#x}");
+        assert_eq!(permits(false, true), execute, "{address:#x}");
+        assert!(!permits(true, true));
+    }
+}
+
+#[test]
 fn dirty_bits_and_reading() {
     let mut w = world();
     w.map(PT, FRAME, (0, 2), RW, 0, TO).unwrap();

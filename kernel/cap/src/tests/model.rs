@@ -308,7 +308,15 @@ impl Model {
                 } else {
                     MapFlags::empty()
                 };
-            let raw = paging::Entry(raw).with_flags(flags).ok()?.0;
+            let old = paging::Entry(raw);
+            let size = if old.is_large() {
+                MapFlags::LARGE
+            } else {
+                MapFlags::empty()
+            };
+            let new = paging::Entry::page(old.address(), flags | size).ok()?;
+            let used = paging::Entry::ACCESSED | paging::Entry::DIRTY;
+            let raw = new.0 | raw & used;
             changed.push(((table.base, index), legal.then_some(raw)?));
         }
         self.entries.extend(changed);
