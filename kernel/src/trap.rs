@@ -90,17 +90,14 @@ const USER: u64 = 1 << 2;
 const RESERVED: u64 = 1 << 3;
 const FETCH: u64 = 1 << 4;
 
-/// Is this page fault, where something is mapped, one that the tables do not confirm? Entries that
-/// are given more are not flushed from the translation buffers; what those still remember of them
-/// ends with this fault, so that the instruction is just tried again.
-#[inline(never)]
+/// Is this page fault one that the tables do not confirm, for any reason that they know of?
 fn is_stale(cpu: &Cpu, error: u64, address: u64) -> bool {
     let (write, execute) = (error & WRITE != 0, error & FETCH != 0);
     let pml4 = cpu.component().space.pml4().0;
-    // Other reasons are not for the tables to confirm.
-    error & !(PRESENT | WRITE | USER | FETCH) == 0
+    error & PRESENT != 0
+        && error & !(PRESENT | WRITE | USER | FETCH) == 0
         // SAFETY: it is the address space that is loaded.
-        && unsafe { cpu.capabilities.permits(pml4, address, write, execute) }
+        && unsafe { cpu.capabilities.is_stale(pml4, address, write, execute) }
 }
 
 /// A fault's kind and address, from the exception; none where there is nothing to do.
@@ -111,7 +108,7 @@ fn classify(cpu: &Cpu, regs: &Regs) -> Option<(u64, u64)> {
         12 | 13 => (fault::PROTECTION, 0),
         PAGE_FAULT => {
             let (error, address) = (regs.error, Cr2::read_raw());
-            if error & PRESENT != 0 && is_stale(cpu, error, address) {
+            if is_stale(cpu, error, address) {
                 return None;
             }
             let kind = match error {

@@ -1,11 +1,15 @@
 //! What the benchmark components share, and how single measurements become a figure.
 //!
-//! Guarantees: nothing here can fail or allocate.
-//! Trusts: nothing; there is no input but numbers.
-//! Never does: name the runtime. `main.rs` measures, `callee.rs` and `bare.rs` are invoked by it.
+//! Guarantees: nothing here panics or allocates.
+//! Trusts: what `init` grants, in [`stock`]; the rest has no input but numbers.
+//! Never does: measure. `main.rs` measures the kernel, `callee.rs` and `bare.rs` are invoked by it;
+//! `memory/` measures what memory costs.
 
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "component")]
+pub mod stock;
 
 /// What the callee does, as method numbers.
 pub mod method {
@@ -30,9 +34,70 @@ pub fn median(mut runs: [u64; RUNS]) -> u64 {
     runs[RUNS / 2]
 }
 
+/// Batches that a figure about memory is measured in.
+pub const BATCHES: usize = 5;
+
+/// The batch in the middle.
+pub fn middle(mut batches: [u64; BATCHES]) -> u64 {
+    batches.sort_unstable();
+    batches[BATCHES / 2]
+}
+
+/// Pseudo-random numbers (xorshift), the same in every run.
+pub struct Random(u32);
+
+impl Default for Random {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Random {
+    pub const fn new() -> Self {
+        Self(12345)
+    }
+
+    /// A number below `end`, which is at least 1.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        u64::from(self.0) % end.max(1)
+    }
+
+    /// Puts things in another order.
+    pub fn shuffle<T>(&mut self, things: &mut [T]) {
+        for last in (1..things.len()).rev() {
+            let other = self.below(last as u64 + 1) as usize;
+            things.swap(last, other);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_batch() {
+        assert_eq!(middle([9, 1, 8, 2, 7]), 7);
+    }
+
+    #[test]
+    fn a_shuffle_loses_nothing() {
+        let mut things: [u64; 100] = core::array::from_fn(|n| n as u64);
+        let sorted = things;
+        Random::new().shuffle(&mut things);
+        assert_ne!(things, sorted);
+        things.sort_unstable();
+        assert_eq!(things, sorted);
+        let mut random = Random::new();
+        let mut seen = [false; 7];
+        for _ in 0..1000 {
+            seen[random.below(7) as usize] = true;
+        }
+        assert_eq!(seen, [true; 7]);
+    }
 
     #[test]
     fn a_few_slow_runs_do_not_count() {

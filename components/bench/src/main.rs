@@ -7,7 +7,6 @@
 
 mod measure;
 mod other;
-mod stock;
 
 use abi::op::lifecycle;
 use abi::start::StartInfo;
@@ -19,7 +18,7 @@ use rt::fault::{Fault, Verdict};
 use rt::suite::Suite;
 
 use crate::other::Between;
-use crate::stock::{READ_WRITE, Stock, WINDOW};
+use bench::stock::{READ_WRITE, Stock, WINDOW};
 
 rt::component! {
     start: start,

@@ -8,7 +8,7 @@ use core::arch::asm;
 use rt::{cap, time};
 
 use crate::other;
-use crate::stock::Stock;
+use bench::stock::Stock;
 
 /// Ticks that `work` takes, without those of the two looks at the counter.
 fn ticks(mut work: impl FnMut() -> Result<(), Error>) -> Result<u64, Error> {

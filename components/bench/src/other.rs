@@ -8,7 +8,7 @@ use abi::{CPtr, CapType, ComponentId, Error, ThreadId, op};
 use core::arch::global_asm;
 use rt::cap;
 
-use crate::stock::{READ_WRITE, Stock, WINDOW};
+use bench::stock::{READ_WRITE, Stock, WINDOW};
 
 global_asm!(
     ".global switch_back, switch_back_end",

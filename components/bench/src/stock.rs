@@ -14,8 +14,12 @@ const FIRST_SLOT: CPtr = CPtr::new(0, 128);
 
 pub struct Stock {
     ram: CPtr,
+    base: u64,
+    bytes: u64,
     offset: u64,
     next: CPtr,
+    /// The component's own Pdpt, whose first entry covers [`WINDOW`].
+    pub own: CPtr,
     /// The page table over [`WINDOW`].
     pub window: CPtr,
 }
@@ -31,8 +35,11 @@ impl Stock {
         let own = rt::grant("own-pdpt").ok_or(Error::NotFound)?.cap;
         let mut stock = Self {
             ram: ram.cap,
+            base: cap::identify(CSPACE, ram.cap)?.base,
+            bytes: ram.bytes,
             offset: 0,
             next: FIRST_SLOT,
+            own,
             window: CPtr::NULL,
         };
         let directory = stock.table(own, 0, CapType::Pd)?;
@@ -47,9 +54,28 @@ impl Stock {
         slot
     }
 
+    /// The first of so many empty slots, one after another.
+    pub fn slots(&mut self, count: u32) -> CPtr {
+        let first = self.next;
+        self.next = first.plus(count);
+        first
+    }
+
     /// Memory that is not used yet: its capability, and where it begins in there.
     pub fn untyped(&self) -> (CPtr, u64) {
         (self.ram, self.offset)
+    }
+
+    /// Takes memory of which no other object is made: its capability, and where it begins in
+    /// there. Errors: `NoMemory`.
+    pub fn take(&mut self, bytes: u64, align: u64) -> Result<(CPtr, u64), Error> {
+        let offset = (self.base + self.offset).next_multiple_of(align) - self.base;
+        let end = offset + bytes;
+        if end > self.bytes {
+            return Err(Error::NoMemory);
+        }
+        self.offset = end;
+        Ok((self.ram, offset))
     }
 
     /// A fresh object of one page.

@@ -72,7 +72,7 @@ impl<P: Platform> Caps<P> {
 
     pub(crate) fn flush(&mut self) {
         if self.stale_tlb {
-            self.stale_tlb = false;
+            (self.stale_tlb, self.narrow_tlb) = (false, false);
             self.platform.flush_tlb();
         }
     }

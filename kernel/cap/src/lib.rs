@@ -40,6 +40,8 @@ pub struct Caps<P> {
     pending: Option<SlotRef>,
     /// Entries were cleared or changed since the last flush.
     stale_tlb: bool,
+    /// Since the last flush, entries were given more than a translation buffer may remember.
+    narrow_tlb: bool,
     /// Work that one call may do; see [`delete`].
     budget: u32,
     pub platform: P,
@@ -51,6 +53,7 @@ impl<P: Platform> Caps<P> {
             mdb: mdb::Mdb::new(),
             pending: None,
             stale_tlb: false,
+            narrow_tlb: false,
             budget: delete::BUDGET,
             platform,
         }

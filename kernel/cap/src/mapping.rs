@@ -22,7 +22,9 @@ use crate::{Caps, Platform};
 use abi::captype::{CapType, MapFlags};
 use abi::{Error, Rights};
 use core::ptr::NonNull;
-use paging::{Entry, Level, PhysAddr, Run, Table, entry};
+use paging::entry::{self, Access, Change};
+use paging::table::Stale;
+use paging::{Entry, Level, PhysAddr, Run, Table};
 
 const PAGE_BITS: u32 = 12;
 const LEVEL_SHIFT: u32 = 9;
@@ -70,11 +72,11 @@ fn is_intermediate(mapping: CapType, level: Level) -> bool {
     !of_frame && level != Level::Pt
 }
 
-/// The flags that entries of `mapping` get when `asked` is what the caller wants.
+/// The flags that entries of `mapping` get when `asked` is what the caller wants. Whether they go
+/// together is for the entry to say.
 ///
-/// Errors: `BadFlags`.
+/// Errors: `BadFlags` for more than the rights allow.
 fn allowed(mapping: CapType, rights: Rights, asked: MapFlags) -> Result<MapFlags, Error> {
-    entry::check(asked)?;
     let need = asked & (MapFlags::READ | MapFlags::WRITE | MapFlags::EXECUTE);
     // The three have the same bits in both.
     if !rights.contains(Rights::from_bits_truncate(need.bits())) {
@@ -92,17 +94,18 @@ const _: () = assert!(
         && Rights::EXECUTE.bits() == MapFlags::EXECUTE.bits()
 );
 
-/// The flags that entries of the mapping get when `asked` is what the caller wants.
+/// What becomes of entries of the mapping when `asked` is what the caller wants.
 ///
 /// Errors: `WrongType` (entries that point to a table), `BadFlags`.
-fn check_modify(cap: &Cap, part: Place, asked: MapFlags) -> Result<MapFlags, Error> {
+#[inline]
+fn check_modify(cap: &Cap, part: Place, asked: MapFlags) -> Result<Change, Error> {
     if is_intermediate(cap.ty, part.level) {
         return Err(Error::WrongType);
     }
     if asked.contains(MapFlags::LARGE) && part.level == Level::Pt {
         return Err(Error::BadFlags);
     }
-    allowed(cap.ty, cap.rights, asked)
+    Change::to(allowed(cap.ty, cap.rights, asked)?)
 }
 
 /// A table capability, checked. Errors: `WrongType`, `NoRight`.
@@ -242,7 +245,7 @@ impl<P: Platform> Caps<P> {
     pub fn clear_dirty(&mut self, table: SlotRef, first: u16, count: u16) -> Result<(), Error> {
         let (base, level) = table_of(table, Rights::WRITE)?;
         let run = Run::new(level, first, count)?;
-        self.stale_tlb |= self.table(base).clear_dirty(run)?;
+        self.stale_tlb |= self.table(base).clear_dirty(run)? != Stale::No;
         self.flush();
         Ok(())
     }
@@ -285,8 +288,12 @@ impl<P: Platform> Caps<P> {
 
     /// Changes entries of one mapping; all or, with an error, none.
     fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<(), Error> {
-        let flags = check_modify(cap, part, flags)?;
-        self.stale_tlb |= self.table(part.table).modify(part.run, flags)?;
+        let change = check_modify(cap, part, flags)?;
+        match self.table(part.table).modify(part.run, change)? {
+            Stale::No => {}
+            Stale::Narrow => self.narrow_tlb = true,
+            Stale::Wrong => self.stale_tlb = true,
+        }
         Ok(())
     }
 
@@ -350,34 +357,38 @@ impl<P: Platform> Caps<P> {
         None
     }
 
-    /// Do the tables, as they are now, let user code write (with `write`) or execute (with
-    /// `execute`) at `address` of an address space? A processor that says otherwise remembers
-    /// entries from before they were given more ([`Table::modify`]).
+    /// Is a page fault, where something is mapped, one that only an old entry in a translation
+    /// buffer raised? Nothing is flushed for entries that are given more ([`Stale::Narrow`]); so
+    /// such a fault comes at most once for each, and the access is to be tried again. `write` and
+    /// `execute` say what user code did at `address`.
     ///
     /// # Safety
     /// `pml4` is the address of a live object of that type.
-    pub unsafe fn permits(&self, pml4: u64, address: u64, write: bool, execute: bool) -> bool {
+    pub unsafe fn is_stale(&self, pml4: u64, address: u64, write: bool, execute: bool) -> bool {
+        self.narrow_tlb && self.permits(pml4, address, Access::new(write, execute))
+    }
+
+    /// Do the tables let user code do this at `address`?
+    #[inline(never)]
+    fn permits(&self, pml4: u64, address: u64, access: Access) -> bool {
         let mut base = pml4;
+        // Beyond the user's part is nothing that user code may use.
+        let mut left = address / Level::Pml4.span_bytes();
+        if left >= u64::from(paging::USER_ENTRIES) {
+            return false;
+        }
         for level in Level::ALL.into_iter().rev() {
-            let index = address / level.span_bytes();
-            let index = match level {
-                // The whole of what is left, so that no address beyond the user's part wraps.
-                Level::Pml4 => index,
-                _ => index % u64::from(paging::ENTRIES),
-            };
-            if index >= u64::from(level.user_entries()) {
-                return false;
-            }
-            let Ok(entry) = self.table(base).read(index as u16) else {
+            let Ok(entry) = self.table(base).read(left as u16) else {
                 return false;
             };
-            if !entry.allows(write, execute) {
+            if !entry.allows(access) {
                 return false;
             }
-            if level == Level::Pt || entry.is_large() {
+            let Some(next) = level.next().filter(|_| !entry.is_large()) else {
                 return true;
-            }
+            };
             base = entry.address().0;
+            left = address / next.span_bytes() % u64::from(paging::ENTRIES);
         }
         false
     }

@@ -60,13 +60,9 @@ impl Entry {
         Ok(Entry(address.0 | Self::PRESENT | Self::USER | Self::WRITE))
     }
 
-    /// Would the page be written (with `write`) or executed (with `execute`) through this entry, as
-    /// far as the entry decides?
-    pub const fn allows(self, write: bool, execute: bool) -> bool {
-        let user = Self::PRESENT | Self::USER;
-        self.0 & user == user
-            && (!write || self.is_writable())
-            && (!execute || self.0 & Self::NO_EXECUTE == 0)
+    /// May user code do this through the entry, as far as this entry decides?
+    pub const fn allows(self, access: Access) -> bool {
+        self.0 & access.mask == access.wanted
     }
 
     pub const fn is_present(self) -> bool {
@@ -89,6 +85,74 @@ impl Entry {
     }
 }
 
+/// What user code does with a page, as bits that an entry must have and must not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Access {
+    mask: u64,
+    wanted: u64,
+}
+
+impl Access {
+    /// Reading; and writing or executing.
+    pub const fn new(write: bool, execute: bool) -> Access {
+        let mut wanted = Entry::PRESENT | Entry::USER;
+        if write {
+            wanted |= Entry::WRITE;
+        }
+        let forbidden = if execute { Entry::NO_EXECUTE } else { 0 };
+        Access {
+            mask: wanted | forbidden,
+            wanted,
+        }
+    }
+}
+
+/// What must become of pages' entries to give them other flags: place, size, accessed and dirty
+/// bits stay. The large-page bit is the entry's, not the flags'.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Bits that are to be set, among them `PRESENT`, which all entries of a page have; the others
+    /// of [`Entry::FLAGS`] are to be cleared.
+    set: u64,
+}
+
+/// By flags: what a [`Change`] to them sets, 0 where no entry may have them.
+const CHANGES: [u64; MapFlags::all().bits() as usize + 1] = {
+    let mut changes = [0; _];
+    let mut raw = 0;
+    while raw < changes.len() {
+        let flags = MapFlags::from_bits_truncate(raw as u8);
+        if check(flags).is_ok() {
+            changes[raw] = Entry::PRESENT | flag_bits(flags);
+        }
+        raw += 1;
+    }
+    changes
+};
+
+impl Change {
+    /// Errors: `BadFlags` (see [`check`]).
+    #[inline]
+    pub fn to(flags: MapFlags) -> Result<Change, Error> {
+        match CHANGES.get(usize::from(flags.bits())) {
+            None | Some(0) => Err(Error::BadFlags),
+            Some(set) => Ok(Change { set: *set }),
+        }
+    }
+
+    /// The bits to set and those to clear where `some` is what at least one entry has, and `all`
+    /// what every entry has.
+    pub const fn bits(self, some: Entry, all: Entry) -> (u64, u64) {
+        (self.set & !all.0, Entry::FLAGS & !self.set & some.0)
+    }
+}
+
+/// Is a page that gets bits set and cleared like this used less than before, or cached otherwise?
+pub const fn restricts(set: u64, clear: u64) -> bool {
+    const CACHING: u64 = Entry::WRITE_THROUGH | Entry::NO_CACHE;
+    set & (Entry::NO_EXECUTE | CACHING) | clear & (Entry::WRITE | CACHING) != 0
+}
+
 impl core::fmt::Debug for Entry {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Entry({:#x})", self.0)
@@ -99,15 +163,15 @@ impl core::fmt::Debug for Entry {
 /// `READ` must be there; `WRITE` and `EXECUTE` exclude each other.
 ///
 /// Errors: `BadFlags`.
-pub fn check(flags: MapFlags) -> Result<(), Error> {
-    if flags.contains(MapFlags::READ) && !flags.contains(MapFlags::WRITE | MapFlags::EXECUTE) {
+pub const fn check(flags: MapFlags) -> Result<(), Error> {
+    if flags.contains(MapFlags::READ) && !flags.contains(MapFlags::WRITE.union(MapFlags::EXECUTE)) {
         Ok(())
     } else {
         Err(Error::BadFlags)
     }
 }
 
-fn flag_bits(flags: MapFlags) -> u64 {
+const fn flag_bits(flags: MapFlags) -> u64 {
     let mut bits = 0;
     if flags.contains(MapFlags::WRITE) {
         bits |= Entry::WRITE;
@@ -119,22 +183,6 @@ fn flag_bits(flags: MapFlags) -> u64 {
         bits |= Entry::NO_CACHE | Entry::WRITE_THROUGH;
     }
     bits
-}
-
-/// The bits to set and those to clear in a page's entry to give it `flags`: place, size, accessed
-/// and dirty bits stay. The large-page bit is the entry's, not the flags'.
-///
-/// Errors: `BadFlags` (see [`check`]).
-pub fn changes(flags: MapFlags) -> Result<(u64, u64), Error> {
-    check(flags)?;
-    let set = flag_bits(flags);
-    Ok((set, Entry::FLAGS & !set))
-}
-
-/// Is a page that gets bits set and cleared like this used less than before, or cached otherwise?
-pub const fn restricts(set: u64, clear: u64) -> bool {
-    const CACHING: u64 = Entry::WRITE_THROUGH | Entry::NO_CACHE;
-    set & (Entry::NO_EXECUTE | CACHING) != 0 || clear & (Entry::WRITE | CACHING) != 0
 }
 
 #[cfg(test)]
@@ -165,7 +213,7 @@ mod tests {
             let bad = flags.contains(MapFlags::WRITE | MapFlags::EXECUTE)
                 || !flags.contains(MapFlags::READ);
             assert_eq!(Entry::page(PhysAddr(0), flags).is_err(), bad);
-            assert_eq!(changes(flags).is_err(), bad);
+            assert_eq!(Change::to(flags).is_err(), bad);
         }
     }
 
@@ -183,25 +231,40 @@ mod tests {
     #[test]
     fn flags_change_and_the_rest_stays() {
         let old = Entry::page(PhysAddr(0x20_0000), MapFlags::READ | MapFlags::LARGE).unwrap();
-        let old = old.0 | Entry::ACCESSED | Entry::DIRTY;
-        let (set, clear) = changes(MapFlags::READ | MapFlags::WRITE).unwrap();
-        let new = Entry((old | set) & !clear);
+        let old = Entry(old.0 | Entry::ACCESSED | Entry::DIRTY);
+        let change = Change::to(MapFlags::READ | MapFlags::WRITE).unwrap();
+        let (set, clear) = change.bits(old, old);
+        assert_eq!((set, clear), (Entry::WRITE, 0));
+        let new = Entry(old.0 | set);
         assert!(new.is_large() && new.is_dirty() && new.is_accessed() && new.is_writable());
         assert_eq!(new.address(), PhysAddr(0x20_0000));
+        let (set, clear) = Change::to(MapFlags::READ).unwrap().bits(new, old);
+        assert_eq!((set, clear), (0, Entry::WRITE));
     }
 
     #[test]
     fn an_entry_allows_what_it_says() {
         let page = |flags| Entry::page(PhysAddr(0), flags).unwrap();
+        let allows = |entry: Entry| {
+            [(false, false), (true, false), (false, true), (true, true)]
+                .map(|(write, execute)| entry.allows(Access::new(write, execute)))
+        };
         let (read, write, execute) = (
             page(MapFlags::READ),
             page(MapFlags::READ | MapFlags::WRITE),
             page(MapFlags::READ | MapFlags::EXECUTE),
         );
-        assert!(read.allows(false, false) && !read.allows(true, false));
-        assert!(!read.allows(false, true) && execute.allows(false, true));
-        assert!(write.allows(true, false) && !write.allows(true, true));
-        assert!(!Entry(write.0 & !Entry::USER).allows(false, false));
-        assert!(!Entry::EMPTY.allows(false, false));
+        assert_eq!(allows(read), [true, false, false, false]);
+        assert_eq!(allows(write), [true, true, false, false]);
+        assert_eq!(allows(execute), [true, false, true, false]);
+        let table = Entry::table(PhysAddr(0)).unwrap();
+        assert_eq!(allows(table), [true; 4], "left to the pages' entries");
+        for never in [
+            Entry(table.0 & !Entry::USER),
+            Entry(table.0 & !1),
+            Entry::EMPTY,
+        ] {
+            assert_eq!(allows(never), [false; 4]);
+        }
     }
 }

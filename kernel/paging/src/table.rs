@@ -1,6 +1,7 @@
 //! A view of one table in memory and the operations over a run of its entries.
 
-use crate::{ENTRIES, Entry, MapFlags, PhysAddr, Run, entry};
+use crate::entry::{self, Change};
+use crate::{ENTRIES, Entry, MapFlags, PhysAddr, Run};
 use abi::Error;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -37,9 +38,11 @@ impl Table {
     }
 
     fn run(&self, run: Run) -> &[AtomicU64] {
-        self.words()
-            .get(usize::from(run.first())..usize::from(run.end()))
-            .unwrap_or(&[])
+        // SAFETY: every `Run` ends inside a table: `Run::new` and `Run::part` saw to it.
+        unsafe {
+            self.words()
+                .get_unchecked(usize::from(run.first())..usize::from(run.end()))
+        }
     }
 
     /// The entry at `index`. Errors: `OutOfRange`.
@@ -141,21 +144,16 @@ impl Table {
         each(self.run(run), |word| word.store(0, WORD));
     }
 
-    /// Gives every page of the run other flags. True if the caller must flush the TLB: some page
-    /// may be used less than before, or is cached otherwise. Where pages may only be used more, a
-    /// TLB that still remembers the old flags raises a fault, which makes it forget the page; so
-    /// the caller may leave the flush out if it has such faults tried again ([`Entry::allows`]).
+    /// Gives every page of the run other flags.
     ///
-    /// Errors: `BadFlags`, `EntryEmpty`.
-    pub fn modify(&self, run: Run, flags: MapFlags) -> Result<bool, Error> {
-        let (set, clear) = entry::changes(flags)?;
+    /// Errors: `EntryEmpty`.
+    pub fn modify(&self, run: Run, change: Change) -> Result<Stale, Error> {
         let before = self.summary(run);
         if !before.all.is_present() {
             return Err(Error::EntryEmpty);
         }
         // Most changes are of one bit, in one direction.
-        let set = set & !before.all.0;
-        let clear = clear & before.some.0;
+        let (set, clear) = change.bits(before.some, before.all);
         if set != 0 {
             // First set, then clear: in between, an entry that is not executable before and after
             // is not so either.
@@ -164,20 +162,28 @@ impl Table {
         if clear != 0 {
             self.clear(run, clear);
         }
-        Ok(entry::restricts(set, clear))
+        Ok(if entry::restricts(set, clear) {
+            Stale::Wrong
+        } else if set | clear != 0 {
+            Stale::Narrow
+        } else {
+            Stale::No
+        })
     }
 
-    /// Clears the dirty bits of the run. True if there were any: then the caller flushes the TLB,
-    /// which sets none in an entry that it remembers as dirty. Errors: `EntryEmpty`.
-    pub fn clear_dirty(&self, run: Run) -> Result<bool, Error> {
+    /// Clears the dirty bits of the run: a TLB sets none of a page that it remembers as dirty.
+    ///
+    /// Errors: `EntryEmpty`.
+    pub fn clear_dirty(&self, run: Run) -> Result<Stale, Error> {
         let before = self.summary(run);
         if !before.all.is_present() {
             return Err(Error::EntryEmpty);
         }
-        if before.some.is_dirty() {
-            self.clear(run, Entry::DIRTY);
+        if !before.some.is_dirty() {
+            return Ok(Stale::No);
         }
-        Ok(before.some.is_dirty())
+        self.clear(run, Entry::DIRTY);
+        Ok(Stale::Wrong)
     }
 
     /// Sets bits, each entry at once, so that a bit which the walker sets meanwhile is not lost.
@@ -195,6 +201,19 @@ impl Table {
     }
 }
 
+/// What a TLB may remember of entries that were changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Stale {
+    /// Nothing else than what the entries say.
+    No,
+    /// Less than the entries allow: using the page raises a fault, which makes the TLB forget it.
+    /// The caller flushes, or has a fault that the tables do not confirm tried again.
+    Narrow,
+    /// What is not so any more: the caller flushes.
+    Wrong,
+}
+
 /// What the entries of a run have together.
 struct Summary {
     /// Bits that at least one entry has.
@@ -206,6 +225,9 @@ struct Summary {
 /// Does the same with every word, a [`ROUND`] at a time.
 #[inline(always)]
 fn each(words: &[AtomicU64], mut action: impl FnMut(&AtomicU64)) {
+    if let [word] = words {
+        return action(word);
+    }
     let mut rounds = words.chunks_exact(ROUND);
     for round in &mut rounds {
         for word in round {
@@ -239,6 +261,10 @@ mod tests {
 
     fn run(first: u16, count: u16) -> Run {
         Run::new(Level::Pt, first, count).unwrap()
+    }
+
+    fn to(flags: MapFlags) -> Change {
+        Change::to(flags).unwrap()
     }
 
     const R: MapFlags = MapFlags::READ;
@@ -296,44 +322,43 @@ mod tests {
             .map_pages(run(0, 2), PhysAddr(0x9000), 4096, RW)
             .unwrap();
         page.0[1].fetch_or(Entry::DIRTY | Entry::ACCESSED, WORD);
-        assert_eq!(table.modify(run(1, 2), R), Err(Error::EntryEmpty));
+        assert_eq!(table.modify(run(1, 2), to(R)), Err(Error::EntryEmpty));
         assert_eq!(table.clear_dirty(run(1, 2)), Err(Error::EntryEmpty));
         assert!(table.read(1).unwrap().is_writable());
-        assert_eq!(table.modify(run(0, 2), R), Ok(true));
+        assert_eq!(table.modify(run(0, 2), to(R)), Ok(Stale::Wrong));
         let entry = table.read(1).unwrap();
         assert!(entry.is_dirty() && entry.is_accessed() && !entry.is_writable());
-        assert_eq!(table.clear_dirty(run(0, 2)), Ok(true));
-        assert_eq!(table.clear_dirty(run(0, 2)), Ok(false));
+        assert_eq!(table.clear_dirty(run(0, 2)), Ok(Stale::Wrong));
+        assert_eq!(table.clear_dirty(run(0, 2)), Ok(Stale::No));
         let entry = table.read(1).unwrap();
         assert!(!entry.is_dirty() && entry.is_accessed());
-        assert_eq!(
-            table.modify(run(0, 1), RW | MapFlags::EXECUTE),
-            Err(Error::BadFlags)
-        );
     }
 
     #[test]
     fn what_must_be_flushed() {
         const RX: MapFlags = R.union(MapFlags::EXECUTE);
         const UNCACHED: MapFlags = R.union(MapFlags::UNCACHED);
-        for (from, to, flush) in [
-            (RW, R, true),
-            (RX, R, true),
-            (RW, RX, true),
-            (RX, RW, true),
-            (R, UNCACHED, true),
-            (UNCACHED, R, true),
-            (R, RW, false),
-            (R, RX, false),
-            (R, R, false),
-            (RW, RW, false),
+        for (from, flags, stale) in [
+            (RW, R, Stale::Wrong),
+            (RX, R, Stale::Wrong),
+            (RW, RX, Stale::Wrong),
+            (RX, RW, Stale::Wrong),
+            (R, UNCACHED, Stale::Wrong),
+            (UNCACHED, R, Stale::Wrong),
+            (R, RW, Stale::Narrow),
+            (R, RX, Stale::Narrow),
+            (R, R, Stale::No),
+            (RW, RW, Stale::No),
         ] {
             let page = page();
             let table = view(&page);
-            table.map_pages(run(0, 3), PhysAddr(0), 4096, to).unwrap();
+            table
+                .map_pages(run(0, 3), PhysAddr(0), 4096, flags)
+                .unwrap();
             table.map_pages(run(3, 1), PhysAddr(0), 4096, from).unwrap();
-            assert_eq!(table.modify(run(0, 4), to), Ok(flush), "{from:?} {to:?}");
-            let expected = Entry::page(PhysAddr(0), to).unwrap();
+            let found = table.modify(run(0, 4), to(flags));
+            assert_eq!(found, Ok(stale), "{from:?} {flags:?}");
+            let expected = Entry::page(PhysAddr(0), flags).unwrap();
             assert_eq!(table.read(3), Ok(expected));
         }
     }
@@ -431,7 +456,8 @@ mod tests {
                     Step::Modify(run, flags) => {
                         let full = model[range(run)].iter().all(Option::is_some);
                         let good = full && legal(flags);
-                        prop_assert_eq!(table.modify(run, flags).is_ok(), good);
+                        let result = Change::to(flags).and_then(|change| table.modify(run, change));
+                        prop_assert_eq!(result.is_ok(), good);
                         if good {
                             model[range(run)].iter_mut().flatten().for_each(|m| m.flags = flags);
                         }

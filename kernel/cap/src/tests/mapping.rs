@@ -304,7 +304,7 @@ fn only_what_takes_away_is_flushed() {
 }
 
 #[test]
-fn the_tables_permit_what_every_level_allows() {
+fn a_fault_is_stale_if_every_level_allows_what_was_done() {
     let mut w = world();
     w.map(PML4, PDPT, (1, 1), R, 0, TO).unwrap();
     w.map(PDPT, PD, (2, 1), R, 0, TO + 1).unwrap();
@@ -315,6 +315,11 @@ fn the_tables_permit_what_every_level_allows() {
     let directory = (1 << 39) + (2 << 30);
     let table = directory + (3 << 21);
     let pml4 = w.boot(PML4).base();
+    // SAFETY: the capability is there.
+    let nothing_changed = unsafe { w.caps.is_stale(pml4, table + 5 * PAGE, true, false) };
+    assert!(!nothing_changed);
+    w.caps.modify(w.boot(PT), 5, 1, R).unwrap();
+    w.caps.modify(w.boot(PT), 5, 1, RW).unwrap();
     for (address, write, execute) in [
         (table + 5 * PAGE, true, false),
         (table + 5 * PAGE + 4095, true, false),
@@ -328,11 +333,15 @@ fn the_tables_permit_what_every_level_allows() {
         (u64::MAX, false, false),
     ] {
         // SAFETY: the capability is there.
-        let permits = |write, execute| unsafe { w.caps.permits(pml4, address, write, execute) };
+        let permits = |write, execute| unsafe { w.caps.is_stale(pml4, address, write, execute) };
         assert_eq!(permits(true, false), write, "{address:#x}");
         assert_eq!(permits(false, true), execute, "{address:#x}");
         assert!(!permits(true, true));
     }
+    // A flush leaves nothing behind that could raise such a fault.
+    w.caps.modify(w.boot(PT), 6, 1, R).unwrap();
+    // SAFETY: the capability is there.
+    assert!(!unsafe { w.caps.is_stale(pml4, table + 5 * PAGE, true, false) });
 }
 
 #[test]

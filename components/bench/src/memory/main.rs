@@ -1,0 +1,67 @@
+//! Measures what memory costs a component, prints a line for each figure, and stops the machine:
+//! faults that a handler resolves (the cycles of Appel and Li), and mapping, protecting and
+//! unmapping memory that exists, by size. It takes the scheduler's place, so that nothing runs
+//! beside it: `init` waits in `block`. With QEMU's `-icount shift=0` its figures are instructions.
+
+#![no_std]
+#![no_main]
+
+mod appel;
+mod area;
+mod sizes;
+
+use abi::Error;
+use abi::start::StartInfo;
+use bench::{BATCHES, middle};
+use rt::cap;
+use rt::suite::Suite;
+
+use crate::area::{Area, LARGE, SMALL};
+use bench::stock::Stock;
+
+rt::component! {
+    start: start,
+    thread: main,
+    fault: appel::fault,
+    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => control }
+}
+
+fn start(_info: &'static StartInfo) -> Result<(), Error> {
+    Ok(())
+}
+
+/// `init` waits here while the measurements run.
+fn sched(call: rt::Call) -> rt::Reply {
+    if call.method == rt::sched::method::BLOCK {
+        let own = rt::grant("thread:bench.0").ok_or(Error::NotFound)?.cap;
+        loop {
+            cap::thread::switch(own)?;
+        }
+    }
+    Ok([0; 4])
+}
+
+fn control(_call: rt::Call) -> rt::Reply {
+    Ok([0; 4])
+}
+
+/// Prints a figure: what it is, its size in pages, the operations that were measured together, and
+/// the ticks that they took.
+fn print(name: impl core::fmt::Display, pages: u64, operations: u64, ticks: [u64; BATCHES]) {
+    rt::println!("MEMORY {name} {pages} {operations} {}", middle(ticks));
+}
+
+fn main(_argument: u64) -> ! {
+    let mut suite = Suite::new();
+    suite.tell("measurements", measurements());
+    suite.finish()
+}
+
+fn measurements() -> Result<(), Error> {
+    let stock = &mut Stock::new()?;
+    let (small, large) = (Area::new(stock, &SMALL)?, Area::new(stock, &LARGE)?);
+    appel::measure(stock, &small)?;
+    let (frame, bytes) = sizes::memory(stock)?;
+    sizes::measure(&small, frame, bytes)?;
+    sizes::measure(&large, frame, bytes)
+}
