@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::captype::{MapFlags, Rights};
-use abi::layout::{CBUFS, HEAP, MANAGER_CONTROL, PAGE, STACK_STRIDE, STACKS, START_INFO};
+use abi::layout::{CBUFS, HEAP, OWN_SPACE, PAGE, STACK_STRIDE, STACKS, START_INFO};
 use abi::op::component::flags;
 use abi::start::{BootInfo, Import, StartInfo, init_slot, slot};
 use abi::{Badge, CPtr, CapType, ComponentId, ThreadId};
@@ -18,7 +18,7 @@ use rt::cap;
 use crate::built::{Built, Part};
 use crate::device::Devices;
 use crate::grants::{Grants, name};
-use crate::memory::Stock;
+use crate::memory::{Rest, Stock};
 use crate::space::{Space, Window};
 use crate::trouble::{Doing, Result, Trouble};
 
@@ -73,6 +73,9 @@ impl<'a> Builder<'a> {
         let mut drafts = Vec::with_capacity(self.image.components.len());
         for (id, component) in self.image.ids() {
             drafts.push(self.object(id, component).map_err(of(&component.name))?);
+        }
+        for draft in &mut drafts {
+            self.memory(draft).map_err(of(&draft.component.name))?;
         }
         for draft in &mut drafts {
             self.fill_space(draft).map_err(of(&draft.component.name))?;
@@ -174,6 +177,16 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// The memory that the component manages itself: early, while there are large pieces.
+    fn memory(&mut self, draft: &mut Draft<'a>) -> Result<()> {
+        let Some(memory) = draft.component.memory else {
+            return Ok(());
+        };
+        let piece = self.stock.aligned(memory.bytes, memory.align);
+        let Rest { ram, base, bytes } = piece.doing("find memory of its own")?;
+        draft.grants.grant("memory", ram, base, bytes)
+    }
+
     /// Program, stacks, heap and the CBUF region's table.
     fn fill_space(&mut self, draft: &mut Draft<'a>) -> Result<()> {
         let (stock, space) = (&mut self.stock, &mut draft.space);
@@ -217,8 +230,8 @@ impl<'a> Builder<'a> {
         if component.pool.is_some() {
             draft.region = Some(space.table(stock, 0, CBUFS as u64)?);
         }
-        if component.has(Right::CbufClients) {
-            let own = space.table(stock, 0, MANAGER_CONTROL as u64)?;
+        if component.memory.is_some() || component.has(Right::CbufClients) {
+            let own = space.table(stock, 0, OWN_SPACE as u64)?;
             draft.grants.grant("own-pdpt", own, 0, 0)?;
         }
         Ok(())

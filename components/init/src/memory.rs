@@ -9,11 +9,24 @@ use rt::cap;
 
 use crate::trouble::{Doing, Result};
 
-/// One Ram capability, used from its beginning up.
+/// A part of a Ram capability, used from its beginning up.
+#[derive(Clone, Copy)]
 struct Region {
     ram: CPtr,
-    bytes: u64,
+    /// Physical address where the capability's memory begins.
+    base: u64,
+    /// Whether nothing of the capability lies outside of this part.
+    whole: bool,
+    /// Bytes of the capability before the end of this part.
+    end: u64,
+    /// Bytes before what is not in use.
     used: u64,
+}
+
+impl Region {
+    fn left(&self) -> u64 {
+        self.end - self.used
+    }
 }
 
 /// All memory that the kernel handed over, and the empty slots of init's own CSpace.
@@ -21,6 +34,7 @@ pub struct Stock {
     /// The smallest first, so that the large ones stay whole.
     regions: Vec<Region>,
     next_slot: CPtr,
+    total_bytes: u64,
 }
 
 /// A piece of memory left over.
@@ -41,12 +55,15 @@ impl Stock {
             let identity = cap::identify(init_slot::CSPACE, ram).doing("identify memory")?;
             regions.push(Region {
                 ram,
-                bytes: identity.bytes,
+                base: identity.base,
+                whole: true,
+                end: identity.bytes,
                 used: 0,
             });
         }
-        regions.sort_by_key(|r| r.bytes);
+        regions.sort_by_key(|r| r.end);
         Ok(Self {
+            total_bytes: regions.iter().map(|r| r.end).sum(),
             regions,
             next_slot: boot.free_first,
         })
@@ -54,12 +71,12 @@ impl Stock {
 
     /// Bytes of all memory, used or not.
     pub fn total_bytes(&self) -> u64 {
-        self.regions.iter().map(|r| r.bytes).sum()
+        self.total_bytes
     }
 
     /// Pages that nobody has been given.
     pub fn free_pages(&self) -> u64 {
-        let bytes: u64 = self.regions.iter().map(|r| r.bytes - r.used).sum();
+        let bytes: u64 = self.regions.iter().map(Region::left).sum();
         bytes / PAGE as u64
     }
 
@@ -88,7 +105,7 @@ impl Stock {
         let region = self
             .regions
             .iter_mut()
-            .find(|r| r.bytes - r.used >= bytes)
+            .find(|r| r.left() >= bytes)
             .ok_or(Error::NoMemory)?;
         cap::retype(
             init_slot::CSPACE,
@@ -115,21 +132,75 @@ impl Stock {
         self.make(captype, PAGE as u64)
     }
 
+    /// A Ram capability of `bytes` whose physical address is a multiple of `align` (a power of
+    /// two). From the end of the largest piece that has room; what lies beside it stays to be used.
+    pub fn aligned(&mut self, bytes: u64, align: u64) -> core::result::Result<Rest, Error> {
+        let ram = self.slot()?;
+        let fit = |r: &Region| {
+            let first = (r.base + r.end).checked_sub(bytes)? & !(align - 1);
+            let offset = first.checked_sub(r.base)?;
+            (offset >= r.used).then_some(offset)
+        };
+        let mut found = self.regions.iter().enumerate().rev();
+        let (n, offset) = found
+            .find_map(|(n, r)| Some((n, fit(r)?)))
+            .ok_or(Error::NoMemory)?;
+        let region = self.regions[n];
+        cap::retype(
+            init_slot::CSPACE,
+            ram,
+            region.ram,
+            CapType::Ram,
+            1,
+            offset,
+            bytes,
+        )?;
+        let before = Region {
+            whole: false,
+            end: offset,
+            ..region
+        };
+        let behind = Region {
+            whole: false,
+            used: offset + bytes,
+            ..region
+        };
+        self.regions[n] = before;
+        if behind.left() > 0 {
+            self.regions.push(behind);
+        }
+        self.regions.retain(|r| r.left() > 0);
+        self.regions.sort_by_key(Region::left);
+        Ok(Rest {
+            ram,
+            base: region.base + offset,
+            bytes,
+        })
+    }
+
     /// Everything that is left, as Ram capabilities in init's CSpace; init makes nothing more
     /// afterwards. The largest pieces first, at most `most` of them.
     pub fn rest(&mut self, most: usize) -> core::result::Result<Vec<Rest>, Error> {
         let mut rest = Vec::new();
         for n in (0..self.regions.len()).rev().take(most) {
-            let Region { ram, bytes, used } = self.regions[n];
-            if bytes == used {
+            let region = self.regions[n];
+            if region.left() == 0 {
                 continue;
             }
-            let piece = if used == 0 {
-                ram
+            let piece = if region.whole && region.used == 0 {
+                region.ram
             } else {
                 let slot = self.slot()?;
-                let left = self.regions[n].bytes - self.regions[n].used;
-                self.retype_last(n, slot, left)?;
+                let Region { ram, used, end, .. } = self.regions[n];
+                cap::retype(
+                    init_slot::CSPACE,
+                    slot,
+                    ram,
+                    CapType::Ram,
+                    1,
+                    used,
+                    end - used,
+                )?;
                 slot
             };
             let identity = cap::identify(init_slot::CSPACE, piece)?;
@@ -138,14 +209,8 @@ impl Stock {
                 base: identity.base,
                 bytes: identity.bytes,
             });
-            self.regions[n].used = self.regions[n].bytes;
+            self.regions[n].used = self.regions[n].end;
         }
         Ok(rest)
-    }
-
-    fn retype_last(&mut self, n: usize, slot: CPtr, left: u64) -> core::result::Result<(), Error> {
-        let region = &self.regions[n];
-        let (ram, used) = (region.ram, region.used);
-        cap::retype(init_slot::CSPACE, slot, ram, CapType::Ram, 1, used, left)
     }
 }

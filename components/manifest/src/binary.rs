@@ -90,6 +90,9 @@ impl Image {
                 && component
                     .pool
                     .is_none_or(|p| limits::pool_ok(p.pages, p.max))
+                && component
+                    .memory
+                    .is_none_or(|m| limits::memory_ok(m.bytes, m.align))
                 && component.rights.len() <= Right::ALL.len()
                 && component.provides.len() <= limits::MAX_IMPORTS;
             if component.restart && component.cannot_restart().is_some() {

@@ -1,8 +1,10 @@
 //! The checks that need more than one field, and the way from a description to an [`Image`].
 
 use crate::resolve::Resolver;
-use crate::source::{ComponentSource, Description};
-use crate::{Component, Device, Image, Pool, Problem, Right, Thread, Warning, graph, limits, size};
+use crate::source::{ComponentSource, Description, MemorySource};
+use crate::{
+    Component, Device, Image, Memory, Pool, Problem, Right, Thread, Warning, graph, limits, size,
+};
 use abi::layout::PAGE;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -188,6 +190,7 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         heap_bytes,
         stack_bytes,
         pool,
+        memory: one.memory.as_ref().and_then(|m| memory(one, m, out)),
         rights: rights(one, out),
         device,
         arguments: one.arguments.clone(),
@@ -195,6 +198,32 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         restart: false,
         threads: Vec::new(),
     }
+}
+
+/// Memory of its own, with its alignment.
+fn memory(one: &ComponentSource, source: &MemorySource, out: &mut Vec<Problem>) -> Option<Memory> {
+    let (text, align) = match source {
+        MemorySource::Bytes(bytes) => (bytes.clone(), None),
+        MemorySource::Aligned { bytes, align } => {
+            (format!("{bytes} aligned to {align}"), Some(align))
+        }
+    };
+    let (MemorySource::Bytes(bytes) | MemorySource::Aligned { bytes, .. }) = source;
+    let mut sized = |key, text| {
+        let what = format!("component `{}`, {key}", one.name);
+        size_or(&what, text, out)
+    };
+    let bytes = sized("memory", bytes)?;
+    let align = match align {
+        Some(align) => sized("alignment of the memory", align)?,
+        None => limits::natural_alignment(bytes),
+    };
+    if limits::memory_ok(bytes, align) {
+        return Some(Memory { bytes, align });
+    }
+    let component = one.name.clone();
+    out.push(Problem::BadMemory { component, text });
+    None
 }
 
 /// Whether it is started anew, which needs everything else that is known of it.
@@ -255,6 +284,19 @@ fn across(components: &[Component], out: &mut Vec<Problem>) {
         }
         if one.device.is_some() && !invokes("sched") {
             out.push(Problem::DeviceWithoutScheduler(component.clone()));
+        }
+        if one.memory.is_some() {
+            let because = if !one.has(Right::CSpace) {
+                Some("it needs the right `cspace` to make anything of it")
+            } else if one.has(Right::CbufClients) {
+                Some("the CBUF manager lays the address space out that goes with it")
+            } else {
+                None
+            };
+            if let Some(because) = because {
+                let component = component.clone();
+                out.push(Problem::MemoryUnusable { component, because });
+            }
         }
         let needs = [
             (
@@ -340,7 +382,11 @@ fn grants(one: &Component, all: &[Component]) -> usize {
     if one.has(Right::Ram) {
         count += 1;
     }
+    if one.memory.is_some() {
+        count += 2;
+    }
     if one.has(Right::CbufClients) {
+        count += 1;
         count += 2 * all.iter().filter(|c| c.pool.is_some()).count();
     }
     if one.has(Right::Threads) {

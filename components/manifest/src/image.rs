@@ -28,6 +28,8 @@ pub struct Component {
     pub heap_bytes: u64,
     pub stack_bytes: u64,
     pub pool: Option<Pool>,
+    /// Memory that it manages itself, besides heap and pool.
+    pub memory: Option<Memory>,
     pub rights: Vec<Right>,
     pub device: Option<Device>,
     pub arguments: String,
@@ -58,6 +60,13 @@ pub struct Edge {
 pub struct Pool {
     pub pages: u64,
     pub max: u64,
+}
+
+/// A component's own memory: one piece that begins at a multiple of `align`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Memory {
+    pub bytes: u64,
+    pub align: u64,
 }
 
 /// A PCI function by its numbers.
@@ -143,12 +152,13 @@ impl Image {
         threads
     }
 
-    /// Pages that all heaps, stacks and starting pools take together.
+    /// Pages that all heaps, stacks, starting pools and components' own memory take together.
     pub fn pages_at_start(&self) -> u64 {
         let page = abi::layout::PAGE as u64;
         let one = |id, c: &Component| {
             let stacks = u64::from(self.threads_in(id).count_ones()) * c.stack_bytes;
-            (c.heap_bytes + stacks) / page + c.pool.map_or(0, |p| p.pages)
+            let own = c.memory.map_or(0, |m| m.bytes / page);
+            (c.heap_bytes + stacks) / page + c.pool.map_or(0, |p| p.pages) + own
         };
         self.ids()
             .map(|(id, c)| one(id, c))

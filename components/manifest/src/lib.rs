@@ -28,6 +28,6 @@ pub mod source;
 
 pub use binary::DecodeError;
 pub use check::{Checked, Known, check};
-pub use image::{Component, Device, Edge, Image, Pool, Provided, Thread};
+pub use image::{Component, Device, Edge, Image, Memory, Pool, Provided, Thread};
 pub use problem::{Problem, Warning};
 pub use right::Right;

@@ -1,6 +1,6 @@
 //! Limits that come from the start information page and the address-space layout.
 
-use abi::layout::{DEVICES, HEAP, MAX_CBUFS, PAGE, STACK_STRIDE};
+use abi::layout::{DEVICES, HEAP, MAX_CBUFS, OWN_SPACE_BYTES, PAGE, STACK_STRIDE};
 
 pub(crate) use abi::start::{ARGUMENT_BYTES, MAX_GRANTS, MAX_IMPORTS, NAME_BYTES};
 
@@ -13,6 +13,14 @@ pub(crate) const MAX_STACK_BYTES: u64 = (STACK_STRIDE - PAGE) as u64;
 pub(crate) const MAX_HEAP_BYTES: u64 = (DEVICES - HEAP) as u64;
 /// A pool of single pages needs an id a page.
 pub(crate) const MAX_POOL_PAGES: u64 = MAX_CBUFS as u64;
+
+/// Bytes of a 2 MiB and of a 1 GiB page.
+const LARGE: u64 = 2 << 20;
+const HUGE: u64 = 1 << 30;
+/// Own memory comes in large pages, one of them for page tables and capabilities.
+pub(crate) const MIN_MEMORY_BYTES: u64 = 2 * LARGE;
+/// It is shown to the component as a whole, in a quarter of the address space of its own.
+pub(crate) const MAX_MEMORY_BYTES: u64 = (OWN_SPACE_BYTES / 4) as u64;
 
 fn whole_pages(bytes: u64) -> bool {
     bytes.is_multiple_of(PAGE as u64)
@@ -28,4 +36,15 @@ pub(crate) fn stack_ok(bytes: u64) -> bool {
 
 pub(crate) fn pool_ok(pages: u64, max: u64) -> bool {
     pages > 0 && pages <= max && max <= MAX_POOL_PAGES
+}
+
+/// Where nobody says: the largest page that fits.
+pub(crate) const fn natural_alignment(bytes: u64) -> u64 {
+    if bytes >= HUGE { HUGE } else { LARGE }
+}
+
+pub(crate) fn memory_ok(bytes: u64, align: u64) -> bool {
+    bytes.is_multiple_of(LARGE)
+        && (MIN_MEMORY_BYTES..=MAX_MEMORY_BYTES).contains(&bytes)
+        && (align == LARGE || align == HUGE)
 }

@@ -98,6 +98,14 @@ pub enum Problem {
         pages: u64,
         max: u64,
     },
+    BadMemory {
+        component: String,
+        text: String,
+    },
+    MemoryUnusable {
+        component: String,
+        because: &'static str,
+    },
     PoolWithoutManager(String),
     BadDevice {
         component: String,
@@ -323,6 +331,20 @@ impl fmt::Display for Problem {
                     limits::MAX_POOL_PAGES
                 )
             }
+            BadMemory { component, text } => {
+                write!(
+                    f,
+                    "component `{component}`: {text} is no memory of its own: that is {} MiB to {} GiB in multiples of 2 MiB, aligned to 2MiB or 1GiB",
+                    limits::MIN_MEMORY_BYTES >> 20,
+                    limits::MAX_MEMORY_BYTES >> 30
+                )
+            }
+            MemoryUnusable { component, because } => {
+                write!(
+                    f,
+                    "component `{component}` cannot use memory of its own: {because}"
+                )
+            }
             PoolWithoutManager(name) => {
                 write!(
                     f,
@@ -371,7 +393,7 @@ impl fmt::Display for Problem {
             MemoryTooSmall { minimum, needed } => {
                 write!(
                     f,
-                    "memory_min is {} KiB, but heaps, stacks and pools alone take {} KiB",
+                    "memory_min is {} KiB, but heaps, stacks, pools and memory of components' own alone take {} KiB",
                     minimum >> 10,
                     needed >> 10
                 )

@@ -38,6 +38,7 @@ pub struct ComponentSource {
     pub heap: Option<String>,
     pub stack: Option<String>,
     pub pool: Option<PoolSource>,
+    pub memory: Option<MemorySource>,
     #[serde(default)]
     pub rights: Vec<String>,
     pub device: Option<DeviceSource>,
@@ -59,6 +60,14 @@ pub struct PoolSource {
     pub pages: u64,
     /// What the policy may raise it to; `pages` where absent.
     pub max: Option<u64>,
+}
+
+/// `"64MiB"`, or with the alignment where the natural one is not wanted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum MemorySource {
+    Bytes(String),
+    Aligned { bytes: String, align: String },
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! Fixed virtual addresses of a component. PML4 slot 0 belongs to `init`, slot 1 to the CBUF
-//! manager (which holds that PDPT and nothing else of the component), the upper half to the
-//! kernel.
+//! manager (which holds that PDPT and nothing else of the component), slot 2 to the component
+//! itself where it manages memory, the upper half to the kernel.
 
 pub const PAGE: usize = 4096;
 
@@ -38,9 +38,15 @@ pub const LEAF_RECORDS: usize = 128;
 /// CBUF ids are below this.
 pub const MAX_CBUFS: usize = TRIE_ROOT_ENTRIES * LEAF_RECORDS;
 
+/// PML4 slot 2: laid out by the component itself, through the table that it is granted as `own-pdpt`
+/// with memory of its own or the right `cbuf-clients`.
+pub const OWN_SPACE: usize = 0x100_0000_0000;
+/// What one PML4 slot covers.
+pub const OWN_SPACE_BYTES: usize = 1 << 39;
+
 /// In the manager only: client `c`'s control area (root, ring, leaves: the first
 /// [`CONTROL_BYTES`] of its CBUF region) is mapped at `MANAGER_CONTROL + c * CONTROL_BYTES`.
-pub const MANAGER_CONTROL: usize = 0x100_0000_0000;
+pub const MANAGER_CONTROL: usize = OWN_SPACE;
 pub const CONTROL_BYTES: usize = 0x200_0000;
 /// In the manager only: a window through which it clears buffers before they change owners. In
 /// the same PML4 slot as the control areas, the manager's only one besides `init`'s.
