@@ -269,6 +269,32 @@ pub fn info(ty: CapType) -> &'static TypeInfo {
     TABLE.get(ty as usize).unwrap_or(&BASE)
 }
 
+/// By type, a bit for each parent: what [`TypeInfo::parents`] lists, found without a search.
+static PARENTS: [u32; CapType::ALL.len()] = parent_bits();
+const _: () = assert!(CapType::ALL.len() <= u32::BITS as usize);
+
+const fn parent_bits() -> [u32; CapType::ALL.len()] {
+    let mut bits = [0; CapType::ALL.len()];
+    let mut child = 0;
+    while child < bits.len() {
+        let parents = TABLE[child].parents;
+        let mut n = 0;
+        while n < parents.len() {
+            bits[child] |= 1 << parents[n] as u32;
+            n += 1;
+        }
+        child += 1;
+    }
+    bits
+}
+
+/// Does `retype` make a `child` from a `parent`?
+#[inline(always)]
+pub fn is_made_from(child: CapType, parent: CapType) -> bool {
+    let parents = PARENTS.get(child as usize).copied().unwrap_or(0);
+    parents & 1 << parent as u32 != 0
+}
+
 /// The types that mappings can have.
 pub const MAPPINGS: [CapType; 5] = [
     CapType::MapFrame,
@@ -358,6 +384,16 @@ mod tests {
             for parent in info(child).parents {
                 assert_eq!(info(*parent).tree, info(child).tree);
                 assert!(info(*parent).rank <= info(child).rank);
+            }
+        }
+    }
+
+    #[test]
+    fn parents_are_those_of_the_table() {
+        for child in CapType::ALL {
+            for parent in CapType::ALL {
+                let listed = info(child).parents.contains(&parent);
+                assert_eq!(is_made_from(child, parent), listed);
             }
         }
     }

@@ -30,7 +30,7 @@ impl PartialEq for CSpace {
     }
 }
 
-/// Consecutive empty slots of one CNode.
+/// Consecutive slots of one CNode, for what `retype` makes.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotRun {
     first: SlotRef,
@@ -38,19 +38,19 @@ pub struct SlotRun {
 }
 
 impl SlotRun {
-    /// One empty slot. Errors: `SlotInUse`.
-    pub fn one(slot: SlotRef) -> Result<SlotRun, Error> {
-        check_empty(slot)?;
-        Ok(SlotRun {
+    pub const fn one(slot: SlotRef) -> SlotRun {
+        SlotRun {
             first: slot,
             count: 1,
-        })
+        }
     }
 
+    #[inline(always)]
     pub fn count(&self) -> u32 {
         self.count
     }
 
+    #[inline(always)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = SlotRef> {
         let first = self.first;
         // SAFETY: a run is only made of slots that lie in one CNode.
@@ -133,22 +133,20 @@ impl<P: Platform> Caps<P> {
         Ok(slot)
     }
 
-    /// `count` consecutive empty slots of one L2 CNode. Errors: `BadSize` for none, `BadSlot`,
-    /// `SlotInUse`.
-    pub fn empty_slots(&self, space: CSpace, at: CPtr, count: u32) -> Result<SlotRun, Error> {
+    /// `count` consecutive slots of one L2 CNode, empty or not. Errors: `BadSize` for none,
+    /// `BadSlot`.
+    #[inline(always)]
+    pub fn slots(&self, space: CSpace, at: CPtr, count: u32) -> Result<SlotRun, Error> {
         if count == 0 {
             return Err(Error::BadSize);
         }
-        let room = L2_SLOTS as u32 - u32::from(at.l2());
-        if at == CPtr::NULL || count > room {
+        if at == CPtr::NULL || u64::from(at.l2()) + u64::from(count) > L2_SLOTS as u64 {
             return Err(Error::BadSlot);
         }
-        let run = SlotRun {
+        Ok(SlotRun {
             first: self.slot(space, at)?,
             count,
-        };
-        run.iter().try_for_each(check_empty)?;
-        Ok(run)
+        })
     }
 
     /// Slot `n` of those inside an object (a CNode, or a Component's own): for a Component, where

@@ -1,6 +1,6 @@
 //! Retype: objects out of a part of a capability's region.
 
-use crate::captype::{MAX_NESTING, MAX_ZEROED, info};
+use crate::captype::{MAX_NESTING, MAX_ZEROED, info, is_made_from};
 use crate::cspace::{SlotRun, check_empty};
 use crate::slot::{Cap, SlotRef};
 use crate::{Caps, Platform};
@@ -27,14 +27,14 @@ impl<P: Platform> Caps<P> {
         if self.deletion_pending() {
             return self.carry_on();
         }
-        let parent = source.cap();
-        if source.ty() == CapType::Null {
+        let from = source.ty();
+        if from == CapType::Null {
             return Err(Error::NoCapability);
         }
-        let line = info(ty);
-        if !line.parents.contains(&parent.ty) {
+        if !is_made_from(ty, from) {
             return Err(Error::BadRetype);
         }
+        let line = info(ty);
         let bytes = line.object_bytes(bytes)?;
         let total = bytes
             .checked_mul(u64::from(dest.count()))
@@ -45,27 +45,32 @@ impl<P: Platform> Caps<P> {
                 return Err(Error::BadSize);
             }
         }
-        // The same type over the same region would be a copy, not a descendant.
-        if ty == parent.ty && bytes >= parent.bytes {
-            return Err(Error::BadSize);
+        let mut nesting = 0;
+        if ty == from {
+            // The same type over the same region would be a copy, not a descendant.
+            if bytes >= source.bytes() {
+                return Err(Error::BadSize);
+            }
+            if line.is_frame() {
+                nesting = source.extra() + 1;
+                if nesting > MAX_NESTING {
+                    return Err(Error::BadRetype);
+                }
+            }
         }
-        let nesting = match (ty == parent.ty, line.is_frame()) {
-            (true, true) if parent.extra >= MAX_NESTING => return Err(Error::BadRetype),
-            (true, true) => parent.extra + 1,
-            _ => 0,
-        };
         if offset
             .checked_add(total)
-            .is_none_or(|end| end > parent.bytes)
+            .is_none_or(|end| end > source.bytes())
         {
             return Err(Error::OutOfRange);
         }
-        let base = parent.base.checked_add(offset).ok_or(Error::OutOfRange)?;
+        // The whole region ends at `MAX_END` at most.
+        let base = source.base().wrapping_add(offset);
         if base & (line.alignment() - 1) != 0 {
             return Err(Error::BadAlign);
         }
         let next = self.next_descendant(source, base);
-        if next.is_some_and(|slot| slot.base() < base.saturating_add(total)) {
+        if next.is_some_and(|slot| slot.base() < base.wrapping_add(total)) {
             return Err(Error::Overlaps);
         }
         dest.iter().try_for_each(check_empty)?;
@@ -75,7 +80,7 @@ impl<P: Platform> Caps<P> {
         }
         let mut child = Cap {
             ty,
-            rights: parent.rights,
+            rights: source.rights(),
             base,
             bytes,
             data: [0; 2],

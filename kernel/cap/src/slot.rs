@@ -105,16 +105,65 @@ pub struct Slot {
     /// Children in the database's tree, or the neighbours in its order; see [`crate::mdb`].
     links: [Cell<Link>; 2],
     parent: Cell<Option<SlotRef>>,
-    ty: Cell<CapType>,
-    /// The last copy, and what belongs to its object is being taken apart.
-    deleting: Cell<bool>,
-    rights: Cell<u8>,
-    /// Bits 39 to 32 and 31 to 0 of the largest [`Slot::last`] in the subtree.
-    reach_high: Cell<u8>,
-    reach_low: Cell<u32>,
+    tail: Cell<Tail>,
 }
 
 const _: () = assert!(size_of::<Slot>() == SLOT_BYTES);
+
+/// A slot's last word. Its lowest byte is the type that may be used, the next the type that is
+/// there: they differ while the last copy's object is being taken apart. Then the rights; above
+/// them, in 40 bits, the largest [`Slot::last`] in the subtree, where one comparison of whole
+/// words tells whether it is at least another.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Tail(u64);
+
+const USABLE_MASK: u64 = 0xff;
+const WHOLE_SHIFT: u32 = 8;
+const RIGHTS_SHIFT: u32 = 16;
+const REACH_SHIFT: u32 = 24;
+
+impl Tail {
+    const EMPTY: Tail = Tail(0);
+
+    #[inline(always)]
+    fn new(ty: CapType, rights: Rights, reach: u64) -> Tail {
+        let ty = ty as u64;
+        Tail(
+            ty | ty << WHOLE_SHIFT
+                | u64::from(rights.bits()) << RIGHTS_SHIFT
+                | reach << REACH_SHIFT,
+        )
+    }
+
+    #[inline(always)]
+    fn usable(self) -> CapType {
+        Self::captype(self.0 as u8)
+    }
+
+    #[inline(always)]
+    fn whole(self) -> CapType {
+        Self::captype((self.0 >> WHOLE_SHIFT) as u8)
+    }
+
+    #[inline(always)]
+    fn captype(byte: u8) -> CapType {
+        // SAFETY: `new` put a type in both bytes; `EMPTY`, and marking what is being deleted, put
+        // a zero, which is one.
+        unsafe { core::mem::transmute::<u8, CapType>(byte) }
+    }
+}
+
+/// A value of [`Slot::reach`], placed as in the word that holds it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reach(u64);
+
+impl Reach {
+    #[inline(always)]
+    pub(crate) fn new(last: u64) -> Reach {
+        Reach(last << REACH_SHIFT)
+    }
+}
 
 impl Default for Slot {
     fn default() -> Slot {
@@ -132,17 +181,12 @@ impl Slot {
         data: [const { Cell::new(0) }; 2],
         links: [const { Cell::new(Link::NONE) }; 2],
         parent: Cell::new(None),
-        ty: Cell::new(CapType::Null),
-        deleting: Cell::new(false),
-        rights: Cell::new(0),
-        reach_high: Cell::new(0),
-        reach_low: Cell::new(0),
+        tail: Cell::new(Tail::EMPTY),
     };
 
-    /// Where the kernel's invocation path, which is not Rust, finds type, deleting mark, base and
-    /// an Entry's badge.
-    pub const TYPE_OFFSET: usize = core::mem::offset_of!(Slot, ty);
-    pub const DELETING_OFFSET: usize = core::mem::offset_of!(Slot, deleting);
+    /// Where the kernel's invocation path, which is not Rust, finds the byte of the type that may
+    /// be used, the base and an Entry's badge.
+    pub const TYPE_OFFSET: usize = core::mem::offset_of!(Slot, tail);
     pub const BASE_OFFSET: usize = core::mem::offset_of!(Slot, base);
     pub const BADGE_OFFSET: usize = core::mem::offset_of!(Slot, data) + size_of::<u64>();
 
@@ -150,11 +194,7 @@ impl Slot {
     /// that is being deleted.
     #[inline(always)]
     pub fn ty(&self) -> CapType {
-        if self.deleting.get() {
-            CapType::Null
-        } else {
-            self.ty.get()
-        }
+        self.tail.get().usable()
     }
     #[inline(always)]
     pub fn base(&self) -> u64 {
@@ -164,6 +204,11 @@ impl Slot {
     pub fn bytes(&self) -> u64 {
         self.size.get() & SIZE_MASK
     }
+    /// See [`Cap::extra`].
+    #[inline(always)]
+    pub fn extra(&self) -> u16 {
+        (self.size.get() >> SIZE_BITS) as u16
+    }
     /// Type-specific words; see [`Cap::data`].
     #[inline(always)]
     pub fn data(&self) -> [u64; 2] {
@@ -171,27 +216,32 @@ impl Slot {
     }
     #[inline(always)]
     pub fn rights(&self) -> Rights {
-        Rights::from_bits_truncate(self.rights.get())
+        Rights::from_bits_truncate((self.tail.get().0 >> RIGHTS_SHIFT) as u8)
     }
     /// Holds nothing at all, so that something may be put here.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
-        self.ty.get() == CapType::Null
+        self.whole() == CapType::Null
     }
     /// Holds a last copy whose deletion is not finished.
     pub fn is_deleting(&self) -> bool {
-        self.deleting.get()
+        self.ty() != self.whole()
+    }
+    /// The type of what is here, also while it is being deleted.
+    #[inline(always)]
+    fn whole(&self) -> CapType {
+        self.tail.get().whole()
     }
 
     /// The whole capability, also while it is being deleted.
     pub fn cap(&self) -> Cap {
         Cap {
-            ty: self.ty.get(),
+            ty: self.whole(),
             rights: self.rights(),
             base: self.base.get(),
             bytes: self.bytes(),
             data: self.data(),
-            extra: (self.size.get() >> SIZE_BITS) as u16,
+            extra: self.extra(),
         }
     }
 
@@ -204,22 +254,28 @@ impl Slot {
         }
     }
 
-    /// One past its last place.
-    #[inline]
+    /// One past its last place: at most [`captype::MAX_END`].
+    #[inline(always)]
     pub(crate) fn end(&self) -> u64 {
-        self.base().saturating_add(self.bytes())
+        self.base().wrapping_add(self.bytes())
     }
 
     /// The number of its last granule, of which [`Tree::granule_bits`] says the size: 40 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn last(&self, granule_bits: u32) -> u64 {
-        self.end().saturating_sub(1) >> granule_bits
+        self.end().wrapping_sub(1) >> granule_bits
+    }
+
+    /// How far it reaches without its children.
+    #[inline(always)]
+    pub(crate) fn own_reach(&self) -> Reach {
+        Reach::new(self.last(self.info().tree.granule_bits()))
     }
 
     /// The line of the table for the capability that is here, also while it is being deleted.
     #[inline]
     pub(crate) fn info(&self) -> &'static TypeInfo {
-        captype::info(self.ty.get())
+        captype::info(self.whole())
     }
 
     /// Does `other` hold a capability to the same object?
@@ -227,7 +283,7 @@ impl Slot {
     pub(crate) fn is_copy_of(&self, other: &Slot) -> bool {
         self.base() == other.base()
             && self.bytes() == other.bytes()
-            && self.ty.get() == other.ty.get()
+            && self.whole() == other.whole()
             && (self.info().equality == Equality::Region || self.data() == other.data())
     }
 
@@ -248,30 +304,43 @@ impl Slot {
         self.parent.set(parent);
     }
     /// The largest [`Slot::last`] in the subtree.
-    #[inline]
-    pub(crate) fn reach(&self) -> u64 {
-        (u64::from(self.reach_high.get()) << 32) | u64::from(self.reach_low.get())
+    #[inline(always)]
+    pub(crate) fn reach(&self) -> Reach {
+        Reach(self.tail.get().0 >> REACH_SHIFT << REACH_SHIFT)
     }
-    #[inline]
-    pub(crate) fn set_reach(&self, reach: u64) {
-        self.reach_high.set((reach >> 32) as u8);
-        self.reach_low.set(reach as u32);
+    /// Is the reach at least `other`?
+    #[inline(always)]
+    pub(crate) fn reaches(&self, other: Reach) -> bool {
+        self.tail.get().0 >= other.0
+    }
+    #[inline(always)]
+    pub(crate) fn set_reach(&self, reach: Reach) {
+        let below = self.tail.get().0 & ((1 << REACH_SHIFT) - 1);
+        self.tail.set(Tail(below | reach.0));
     }
 
+    /// Puts a capability here, with the reach that it has by itself.
+    #[inline(always)]
     pub(crate) fn set(&self, cap: &Cap) {
-        self.base.set(cap.base);
         debug_assert!(cap.bytes <= SIZE_MASK && cap.extra < EXTRA_LIMIT);
-        self.size
-            .set((cap.bytes & SIZE_MASK) | (u64::from(cap.extra) << SIZE_BITS));
+        self.base.set(cap.base);
+        self.size.set(cap.bytes | u64::from(cap.extra) << SIZE_BITS);
         self.data[0].set(cap.data[0]);
         self.data[1].set(cap.data[1]);
-        self.rights.set(cap.rights.bits());
-        self.deleting.set(false);
-        self.ty.set(cap.ty);
+        let bits = captype::info(cap.ty).tree.granule_bits();
+        let last = cap.base.wrapping_add(cap.bytes).wrapping_sub(1) >> bits;
+        self.tail.set(Tail::new(cap.ty, cap.rights, last));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.base.set(0);
+        self.size.set(0);
+        self.set_data([0; 2]);
+        self.tail.set(Tail::EMPTY);
     }
 
     pub(crate) fn start_deleting(&self) {
-        self.deleting.set(true);
+        self.tail.set(Tail(self.tail.get().0 & !USABLE_MASK));
     }
 
     /// Only types whose equality ignores the words may be changed while in the database.

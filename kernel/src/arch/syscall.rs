@@ -26,8 +26,6 @@ const FMASK: u32 = 0xc000_0084;
 const CLEARED_FLAGS: u64 = 0x4_7700;
 
 const MACHINE: usize = offset_of!(Cpu, capabilities) + offset_of!(Caps<Machine>, platform);
-// One comparison of two bytes finds a slot of a type that is not being deleted.
-const _: () = assert!(Slot::DELETING_OFFSET == Slot::TYPE_OFFSET + 1);
 
 // Registers on entry: abi's table. rcx is the caller's program counter, r11 its flags. Free for
 // use before the invocation is certain: rcx and r11 (kept in the core), rsp (likewise).
@@ -51,7 +49,7 @@ syscall_entry:
     jae 8f
     shl rcx, {slot_shift}
     add rcx, [r11 + {cspace}]
-    cmp word ptr [rcx + {slot_type}], {l2cnode}
+    cmp byte ptr [rcx + {slot_type}], {l2cnode}
     jne 8f
     mov rcx, [rcx + {slot_base}]
     movabs rsp, {direct_map}
@@ -59,7 +57,7 @@ syscall_entry:
     movzx esp, r10b
     shl esp, {slot_shift}
     add rcx, rsp
-    cmp word ptr [rcx + {slot_type}], {entry_type}
+    cmp byte ptr [rcx + {slot_type}], {entry_type}
     jne 11f
 
     // An Entry it is: r10 and r9 are free now.
@@ -122,8 +120,8 @@ syscall_entry:
     sysretq
 
     // A kernel object: the C convention has the arguments where they are, the capability fits
-    // between them. What is empty or being deleted has its places in the table as well.
-11: movzx r11d, word ptr [rcx + {slot_type}]
+    // between them. What is empty or being deleted is of type Null, which has its place, too.
+11: movzx r11d, byte ptr [rcx + {slot_type}]
     mov rsp, gs:[{user_rip}]
     shr rsp, 47
     jne 8f

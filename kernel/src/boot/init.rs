@@ -64,7 +64,7 @@ impl Builder<'_> {
 
     /// One object from the kernel's memory for the first component, in `dest`.
     fn make(&mut self, dest: SlotRef, ty: CapType, bytes: u64) -> Result<SlotRef, Refusal> {
-        let run = SlotRun::one(dest)?;
+        let run = SlotRun::one(dest);
         let objects = self.objects;
         self.cpu
             .capabilities
@@ -219,10 +219,10 @@ fn begin(cpu: &mut Cpu, base: u64, bytes: u64) -> Result<Builder<'_>, Refusal> {
     let l2 = root(cpu, L2_FIRST)?;
     let capabilities = &mut cpu.capabilities;
     capabilities.insert_root(objects, CapType::Ram, base, bytes)?;
-    capabilities.retype(objects, SlotRun::one(l1)?, CapType::L1CNode, 0, L1_BYTES)?;
+    capabilities.retype(objects, SlotRun::one(l1), CapType::L1CNode, 0, L1_BYTES)?;
     capabilities.retype(
         objects,
-        SlotRun::one(l2)?,
+        SlotRun::one(l2),
         CapType::L2CNode,
         L1_BYTES,
         L2_BYTES as u64,
@@ -286,7 +286,7 @@ fn map_archive(builder: &mut Builder<'_>, found: &Found) -> Result<(), Refusal> 
     let frame = builder.slot(init_slot::ARCHIVE)?;
     let capabilities = &mut builder.cpu.capabilities;
     capabilities.insert_root(ram, CapType::Ram, found.module.base, bytes)?;
-    capabilities.retype(ram, SlotRun::one(frame)?, CapType::Frame, 0, bytes)?;
+    capabilities.retype(ram, SlotRun::one(frame), CapType::Frame, 0, bytes)?;
     builder.map(frame, 0, INIT_ARCHIVE as u64, bytes, MapFlags::READ)
 }
 

@@ -17,7 +17,8 @@ pub fn invoke(call: &mut Call) -> Result {
         return Ok([kind, identity.base, identity.bytes, identity.specific]);
     }
     call.need(Rights::WRITE)?;
-    let foreign = there != call.space()?;
+    let own = call.space()?;
+    let foreign = there != own;
     match call.operation {
         cspace::COPY => {
             let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a0)?)?;
@@ -29,8 +30,9 @@ pub fn invoke(call: &mut Call) -> Result {
             let ty = CapType::from_raw(a2 & 0xffff_ffff).ok_or(Error::BadRetype)?;
             let count = (a2 >> 32) as u32;
             let first = call.cptr(a0)?;
-            let dest = call.cpu.capabilities.empty_slots(there, first, count)?;
-            let source = call.lookup(a1)?;
+            let dest = call.cpu.capabilities.slots(there, first, count)?;
+            let at = call.cptr(a1)?;
+            let source = call.cpu.capabilities.lookup(own, at)?;
             if foreign {
                 source.need(Rights::GRANT)?;
             }

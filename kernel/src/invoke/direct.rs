@@ -20,12 +20,11 @@ pub const WITH_RESULTS: u64 = 256;
 /// In place of a status: the invoking thread or component has taken its own ground away.
 pub const GONE: u64 = 257;
 
-/// By type, and by type once more for what is being deleted: whatever a slot's two bytes say has
-/// its place, so that the entry need not compare.
-pub static DIRECT: [Direct; 2 << u8::BITS] = by_type();
+/// By type: whatever a slot's byte says has its place, so that the entry need not compare.
+pub static DIRECT: [Direct; 1 << u8::BITS] = by_type();
 
-const fn by_type() -> [Direct; 2 << u8::BITS] {
-    let mut table = [syscall::GENERAL; 2 << u8::BITS];
+const fn by_type() -> [Direct; 1 << u8::BITS] {
+    let mut table = [syscall::GENERAL; 1 << u8::BITS];
     table[CapType::L1CNode as usize] = enter::<CNode>;
     table[CapType::Pml4 as usize] = enter::<PageTable>;
     table[CapType::Pdpt as usize] = enter::<PageTable>;

@@ -1,16 +1,15 @@
 //! Keeping ranks right on the way up from where a subtree's rank changed.
 
 use super::{Link, Mdb, Side, query, reach_of};
-use crate::captype::Tree;
 use crate::slot::SlotRef;
 
 impl Mdb {
     /// The child at `side` of `top` rose to the rank of `top`; its link is short.
-    pub(super) fn rose(&mut self, tree: Tree, mut top: SlotRef, mut side: Side) {
+    pub(super) fn rose(&mut self, mut top: SlotRef, mut side: Side) {
         loop {
             let other = top.link(side.other());
             if other.is_long() {
-                return self.lift(tree, top, side);
+                return self.lift(top, side);
             }
             // Both children have about the rank of their parent: that rises too.
             top.set_link(side.other(), other.long());
@@ -26,7 +25,7 @@ impl Mdb {
     }
 
     /// The child at `side` has the rank of `top`, the other's is two below: rotates.
-    fn lift(&mut self, tree: Tree, top: SlotRef, side: Side) {
+    fn lift(&mut self, top: SlotRef, side: Side) {
         let other = side.other();
         let Some(low) = top.link(side).as_child() else {
             return;
@@ -34,12 +33,12 @@ impl Mdb {
         let inner = low.link(other);
         match inner.as_child() {
             Some(middle) if !inner.is_long() => {
-                self.rotate(tree, low, middle, other);
-                self.rotate(tree, top, middle, side);
+                self.rotate(low, middle, other);
+                self.rotate(top, middle, side);
                 low.set_link(side, low.link(side).short());
             }
             _ => {
-                self.rotate(tree, top, low, side);
+                self.rotate(top, low, side);
                 top.set_link(side, top.link(side).short());
             }
         }
@@ -47,7 +46,7 @@ impl Mdb {
     }
 
     /// The subtree at `side` of `top` lost a rank, which its link does not say yet.
-    pub(super) fn sank(&mut self, tree: Tree, mut top: SlotRef, mut side: Side) {
+    pub(super) fn sank(&mut self, mut top: SlotRef, mut side: Side) {
         loop {
             let link = top.link(side);
             let other = side.other();
@@ -68,7 +67,7 @@ impl Mdb {
                 };
                 let (outer, inner) = (low.link(other), low.link(side));
                 if !outer.is_long() || !inner.is_long() {
-                    return self.lean(tree, top, low, side);
+                    return self.lean(top, low, side);
                 }
                 // Both have room to sink.
                 low.set_link(other, outer.short());
@@ -82,20 +81,20 @@ impl Mdb {
 
     /// The child at `side` of `top` is three ranks below it, the other, `low`, is one below and
     /// has a child one below itself: rotates.
-    fn lean(&mut self, tree: Tree, top: SlotRef, low: SlotRef, side: Side) {
+    fn lean(&mut self, top: SlotRef, low: SlotRef, side: Side) {
         let other = side.other();
         let (outer, inner) = (low.link(other), low.link(side));
         match inner.as_child() {
             Some(middle) if outer.is_long() => {
-                self.rotate(tree, low, middle, side);
-                self.rotate(tree, top, middle, other);
+                self.rotate(low, middle, side);
+                self.rotate(top, middle, other);
                 top.set_link(side, top.link(side).short());
                 low.set_link(other, low.link(other).short());
                 middle.set_link(side, middle.link(side).long());
                 middle.set_link(other, middle.link(other).long());
             }
             _ => {
-                self.rotate(tree, top, low, other);
+                self.rotate(top, low, other);
                 low.set_link(other, outer.long());
                 let (near, far) = (top.link(side), top.link(other));
                 if near.is_thread() && far.is_thread() {
@@ -110,7 +109,7 @@ impl Mdb {
 
     /// Turns `low`, the child at `side` of `top`, into the parent. The links that only change
     /// owner stay as long as they are; that to `top` is short.
-    fn rotate(&mut self, tree: Tree, top: SlotRef, low: SlotRef, side: Side) {
+    fn rotate(&mut self, top: SlotRef, low: SlotRef, side: Side) {
         let inner = low.link(side.other());
         match inner.as_child() {
             Some(child) => {
@@ -123,8 +122,8 @@ impl Mdb {
         let above = top.parent();
         low.set_parent(above);
         top.set_parent(Some(low));
-        self.set_child(tree, above, top, low);
+        self.set_child(above, top, low);
         low.set_reach(top.reach());
-        top.set_reach(reach_of(top, tree));
+        top.set_reach(reach_of(top));
     }
 }

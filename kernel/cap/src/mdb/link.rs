@@ -88,6 +88,12 @@ impl Link {
         unsafe { SlotRef::from_ptr(slot) }
     }
 
+    /// Is `slot` the child or neighbour?
+    #[inline(always)]
+    pub(crate) fn leads_to(self, slot: SlotRef) -> bool {
+        self.0.addr() & !FLAGS == slot.as_ptr().addr()
+    }
+
     #[inline]
     pub(crate) fn as_child(self) -> Option<SlotRef> {
         if self.is_thread() { None } else { self.slot() }

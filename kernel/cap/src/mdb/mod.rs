@@ -46,7 +46,7 @@ pub(crate) mod link;
 mod query;
 
 use crate::captype::Tree;
-use crate::slot::{Cap, SlotRef};
+use crate::slot::{Cap, Reach, SlotRef};
 use link::{Link, Side};
 
 #[derive(Default)]
@@ -75,13 +75,18 @@ impl Mdb {
         self.roots[tree as usize]
     }
 
+    fn set_root(&mut self, tree: Tree, root: Option<SlotRef>) {
+        self.roots[tree as usize] = root;
+    }
+
     /// Fills an empty slot and puts it in its place, found from the root.
     pub fn insert(&mut self, new: SlotRef, cap: &Cap) {
+        new.set(cap);
         match self.root(cap.key().tree) {
-            None => self.first(new, cap),
+            None => self.first(new),
             Some(root) => {
                 let (parent, side) = query::gap_after(root, &cap.key());
-                self.attach(new, cap, parent, side);
+                self.attach(new, parent, side);
             }
         }
     }
@@ -89,25 +94,29 @@ impl Mdb {
     /// Fills an empty slot with what has the same key as `copy`, and puts it after that.
     pub fn insert_copy(&mut self, new: SlotRef, cap: &Cap, copy: SlotRef) {
         debug_assert!(cap.key() == copy.key());
+        new.set(cap);
         let (parent, side) = query::gap_beside(copy, Side::Right);
-        self.attach(new, cap, parent, side);
+        self.attach(new, parent, side);
     }
 
     /// Fills an empty slot and puts it before `next`, or last for `None`, where its key belongs.
+    #[inline(always)]
     pub fn insert_before(&mut self, new: SlotRef, cap: &Cap, next: Option<SlotRef>) {
         debug_assert!(next.is_none_or(|next| cap.key() <= next.key()));
-        let Some((parent, side)) = next
-            .map(|next| query::gap_beside(next, Side::Left))
-            .or_else(|| {
-                Some((
-                    query::outermost(self.root(cap.key().tree)?, Side::Right),
-                    Side::Right,
-                ))
-            })
-        else {
-            return self.first(new, cap);
+        new.set(cap);
+        let Some(next) = next else {
+            return self.insert_last(new);
         };
-        self.attach(new, cap, parent, side);
+        let (parent, side) = query::gap_beside(next, Side::Left);
+        self.attach(new, parent, side);
+    }
+
+    /// Puts a filled slot behind all others of its tree.
+    fn insert_last(&mut self, new: SlotRef) {
+        match self.root(new.info().tree) {
+            None => self.first(new),
+            Some(root) => self.attach(new, query::outermost(root, Side::Right), Side::Right),
+        }
     }
 
     /// Takes a slot out and empties it. Nothing for an empty one.
@@ -115,42 +124,42 @@ impl Mdb {
         if old.is_empty() {
             return;
         }
-        let tree = old.info().tree;
+        let reach = old.own_reach();
         let heir = match old.link(Side::Left).as_child() {
             Some(_) if !old.link(Side::Right).is_thread() => self.next(old),
             _ => None,
         };
         let gap = match heir {
             None => {
-                let gap = self.splice(tree, old);
+                let gap = self.splice(old);
                 if let Some((parent, _)) = gap {
-                    lower_reach(Some(parent), old, None, tree);
+                    lower_reach(Some(parent), reach, None);
                 }
                 gap
             }
             // Both children are there, so the next in order has no left one and can move up.
             Some(heir) => {
-                let gap = self.splice(tree, heir);
-                lower_reach(gap.map(|(parent, _)| parent), heir, Some(old), tree);
-                self.substitute(tree, old, heir);
-                heir.set_reach(reach_of(heir, tree));
-                lower_reach(heir.parent(), old, None, tree);
+                let gap = self.splice(heir);
+                lower_reach(gap.map(|(parent, _)| parent), heir.own_reach(), Some(old));
+                self.substitute(old, heir);
+                heir.set_reach(reach_of(heir));
+                lower_reach(heir.parent(), reach, None);
                 gap.map(|(parent, side)| (if parent == old { heir } else { parent }, side))
             }
         };
         if let Some((parent, side)) = gap {
-            self.sank(tree, parent, side);
+            self.sank(parent, side);
         }
         self.len = self.len.saturating_sub(1);
-        old.set(&Cap::NULL);
+        old.clear();
     }
 
     /// Moves a capability to an empty slot.
     pub fn replace(&mut self, old: SlotRef, new: SlotRef) {
         new.set(&old.cap());
-        self.substitute(old.info().tree, old, new);
+        self.substitute(old, new);
         new.set_reach(old.reach());
-        old.set(&Cap::NULL);
+        old.clear();
     }
 
     /// The one after it in its tree.
@@ -165,39 +174,33 @@ impl Mdb {
         query::neighbour(slot, Side::Left)
     }
 
-    fn first(&mut self, new: SlotRef, cap: &Cap) {
-        new.set(cap);
-        let tree = new.info().tree;
+    #[cold]
+    fn first(&mut self, new: SlotRef) {
         new.set_link(Side::Left, Link::thread(None));
         new.set_link(Side::Right, Link::thread(None));
         new.set_parent(None);
-        new.set_reach(new.last(tree.granule_bits()));
-        self.roots[tree as usize] = Some(new);
+        self.set_root(new.info().tree, Some(new));
         self.len += 1;
     }
 
-    /// Makes a new leaf on the side of `parent` on which that has no child.
-    fn attach(&mut self, new: SlotRef, cap: &Cap, parent: SlotRef, side: Side) {
-        new.set(cap);
-        let tree = new.info().tree;
+    /// Makes a filled slot a leaf on the side of `parent` on which that has no child.
+    fn attach(&mut self, new: SlotRef, parent: SlotRef, side: Side) {
         let gap = parent.link(side);
         debug_assert!(gap.is_thread());
-        new.set_link(side, Link::thread(gap.slot()));
+        new.set_link(side, gap.short());
         new.set_link(side.other(), Link::thread(Some(parent)));
         new.set_parent(Some(parent));
         parent.set_link(side, Link::child(new));
-        let last = new.last(tree.granule_bits());
-        new.set_reach(last);
-        raise_reach(parent, last);
+        raise_reach(parent, new.reach());
         if !gap.is_long() {
-            self.rose(tree, parent, side);
+            self.rose(parent, side);
         }
         self.len += 1;
     }
 
     /// Takes a node with at most one child out of the tree; where below its parent that left a
     /// subtree of a lower rank.
-    fn splice(&mut self, tree: Tree, node: SlotRef) -> Option<(SlotRef, Side)> {
+    fn splice(&mut self, node: SlotRef) -> Option<(SlotRef, Side)> {
         let side = Side::right_if(node.link(Side::Left).is_thread());
         let below = node.link(side);
         if let Some(child) = below.as_child() {
@@ -209,7 +212,7 @@ impl Mdb {
         }
         match node.parent() {
             None => {
-                self.roots[tree as usize] = below.as_child();
+                self.set_root(node.info().tree, below.as_child());
                 None
             }
             Some(parent) => {
@@ -225,7 +228,7 @@ impl Mdb {
     }
 
     /// Puts `new` where `old` is in the tree.
-    fn substitute(&mut self, tree: Tree, old: SlotRef, new: SlotRef) {
+    fn substitute(&mut self, old: SlotRef, new: SlotRef) {
         for side in [Side::Left, Side::Right] {
             let link = old.link(side);
             new.set_link(side, link);
@@ -237,13 +240,13 @@ impl Mdb {
             }
         }
         new.set_parent(old.parent());
-        self.set_child(tree, old.parent(), old, new);
+        self.set_child(old.parent(), old, new);
     }
 
     /// Makes `new` the child of `parent` that `old` was, or the root.
-    fn set_child(&mut self, tree: Tree, parent: Option<SlotRef>, old: SlotRef, new: SlotRef) {
+    fn set_child(&mut self, parent: Option<SlotRef>, old: SlotRef, new: SlotRef) {
         match parent {
-            None => self.roots[tree as usize] = Some(new),
+            None => self.set_root(new.info().tree, Some(new)),
             Some(parent) => {
                 let side = query::side_of(parent, old);
                 parent.set_link(side, Link::child(new).like(parent.link(side)));
@@ -253,35 +256,38 @@ impl Mdb {
 }
 
 /// The reach that a node's own region and its children's say it has.
-fn reach_of(node: SlotRef, tree: Tree) -> u64 {
-    let below = |side| node.link(side).as_child().map_or(0, |child| child.reach());
-    node.last(tree.granule_bits())
-        .max(below(Side::Left))
-        .max(below(Side::Right))
+fn reach_of(node: SlotRef) -> Reach {
+    let mut reach = node.own_reach();
+    for side in [Side::Left, Side::Right] {
+        if let Some(child) = node.link(side).as_child() {
+            reach = reach.max(child.reach());
+        }
+    }
+    reach
 }
 
-/// From `node` up, all reach at least `last`.
-fn raise_reach(node: SlotRef, last: u64) {
+/// From `node` up, all reach at least as far as `reach`.
+#[inline(always)]
+fn raise_reach(node: SlotRef, reach: Reach) {
     let mut at = Some(node);
     while let Some(node) = at
-        && node.reach() < last
+        && !node.reaches(reach)
     {
-        node.set_reach(last);
+        node.set_reach(reach);
         at = node.parent();
     }
 }
 
-/// From `node` up and below `top`, the region of `gone` no longer counts.
-fn lower_reach(node: Option<SlotRef>, gone: SlotRef, top: Option<SlotRef>, tree: Tree) {
-    let last = gone.last(tree.granule_bits());
+/// From `node` up and below `top`, a region that reached this far no longer counts.
+fn lower_reach(node: Option<SlotRef>, gone: Reach, top: Option<SlotRef>) {
     let mut at = node;
-    // Who reaches further does not do so because of `gone`, nor does anyone above.
+    // Who reaches further does not do so because of what is gone, nor does anyone above.
     while let Some(node) = at
         && at != top
-        && node.reach() == last
+        && node.reach() == gone
     {
-        let reach = reach_of(node, tree);
-        if reach == last {
+        let reach = reach_of(node);
+        if reach == gone {
             return;
         }
         node.set_reach(reach);

@@ -3,7 +3,7 @@
 use super::Mdb;
 use super::link::{Link, Side};
 use crate::captype::{Equality, Tree};
-use crate::slot::{Key, SlotRef};
+use crate::slot::{Key, Reach, SlotRef};
 use core::cmp::Ordering;
 
 /// Copies that are looked at one by one before a search from the root is cheaper.
@@ -84,14 +84,13 @@ impl Mdb {
 
     /// The first at or after `slot` that ends after the address `base`.
     pub fn reaching_from(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
-        let bits = slot.info().tree.granule_bits();
-        let last = base >> bits;
-        if slot.last(bits) >= last {
+        if slot.end() > base {
             return Some(slot);
         }
+        let reach = Reach::new(base >> slot.info().tree.granule_bits());
         let mut at = slot;
         loop {
-            if let Some(found) = first_reaching(at.link(Side::Right), last, bits) {
+            if let Some(found) = first_reaching(at.link(Side::Right), base, reach) {
                 return Some(found);
             }
             // Up, until coming from the left.
@@ -103,7 +102,7 @@ impl Mdb {
                     break;
                 }
             }
-            if at.last(bits) >= last {
+            if at.end() > base {
                 return Some(at);
             }
         }
@@ -112,8 +111,8 @@ impl Mdb {
     /// The first of its tree that ends after the address `base`. If it begins at or before `base`
     /// it covers that, and else nothing does.
     pub fn first_reaching(&self, tree: Tree, base: u64) -> Option<SlotRef> {
-        let bits = tree.granule_bits();
-        first_reaching(Link::child(self.root(tree)?), base >> bits, bits)
+        let reach = Reach::new(base >> tree.granule_bits());
+        first_reaching(Link::child(self.root(tree)?), base, reach)
     }
 }
 
@@ -197,17 +196,18 @@ pub(super) fn neighbour(node: SlotRef, side: Side) -> Option<SlotRef> {
 #[inline]
 pub(super) fn side_of(parent: SlotRef, child: SlotRef) -> Side {
     // A thread to the right leads to what is no descendant, or to nothing.
-    Side::right_if(parent.link(Side::Right).slot() == Some(child))
+    Side::right_if(parent.link(Side::Right).leads_to(child))
 }
 
-/// The first in a subtree whose last granule is `last` or later.
-fn first_reaching(link: Link, last: u64, bits: u32) -> Option<SlotRef> {
-    let reaches = |link: Link| link.as_child().filter(|node| node.reach() >= last);
+/// The first in a subtree that ends after the address `base`, which is in the granule of `reach`.
+#[inline]
+fn first_reaching(link: Link, base: u64, reach: Reach) -> Option<SlotRef> {
+    let reaches = |link: Link| link.as_child().filter(|node| node.reaches(reach));
     let mut at = reaches(link)?;
     loop {
         if let Some(left) = reaches(at.link(Side::Left)) {
             at = left;
-        } else if at.last(bits) >= last {
+        } else if at.end() > base {
             return Some(at);
         } else {
             at = at.link(Side::Right).as_child()?;
@@ -215,19 +215,18 @@ fn first_reaching(link: Link, last: u64, bits: u32) -> Option<SlotRef> {
     }
 }
 
-/// The last before `from` that covers the last granule of `slot`, which begins no earlier.
+/// The last before `from` that ends with `slot` or after it, which begins no earlier.
 fn last_covering_before(from: SlotRef, slot: SlotRef) -> Option<SlotRef> {
-    let bits = slot.info().tree.granule_bits();
-    let last = slot.last(bits);
+    let (end, reach) = (slot.end(), slot.own_reach());
     let mut at = from;
     loop {
         if let Some(mut node) = at.link(Side::Left).as_child()
-            && node.reach() >= last
+            && node.reaches(reach)
         {
             loop {
                 match node.link(Side::Right).as_child() {
-                    Some(right) if right.reach() >= last => node = right,
-                    _ if node.last(bits) >= last => return Some(node),
+                    Some(right) if right.reaches(reach) => node = right,
+                    _ if node.end() >= end => return Some(node),
                     _ => node = node.link(Side::Left).as_child()?,
                 }
             }
@@ -241,7 +240,7 @@ fn last_covering_before(from: SlotRef, slot: SlotRef) -> Option<SlotRef> {
                 break;
             }
         }
-        if at.last(bits) >= last {
+        if at.end() >= end {
             return Some(at);
         }
     }

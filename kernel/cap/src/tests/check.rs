@@ -3,6 +3,7 @@
 use super::{BOOT_SLOTS, DEVICE, World};
 use crate::captype::{Tree, info};
 use crate::mdb::link::Side;
+use crate::slot::Reach;
 use crate::{Cap, SlotRef, mapping};
 use abi::captype::CapType;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,7 @@ fn subtree(node: SlotRef, tree: Tree, all: &mut Vec<SlotRef>) -> (i32, u64) {
         .last(tree.granule_bits())
         .max(left_reach)
         .max(right_reach);
-    assert_eq!(node.reach(), reach, "reach");
+    assert!(node.reach() == Reach::new(reach), "reach");
     (rank, reach)
 }
 

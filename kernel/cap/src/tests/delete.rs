@@ -147,7 +147,7 @@ fn who_wants_memory_carries_a_deletion_on() {
             .unwrap();
     }
     assert_eq!(w.caps.delete(node), Err(Error::Again));
-    let run = SlotRun::one(w.boot(FREE + 1)).unwrap();
+    let run = SlotRun::one(w.boot(FREE + 1));
     let ram = w.boot(RAM);
     let (result, again) = w.until_done(|caps| caps.retype(ram, run, CapType::L2CNode, FREE_RAM, 0));
     assert_eq!(result, Ok(()));

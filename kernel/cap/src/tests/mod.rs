@@ -167,7 +167,7 @@ impl World {
         bytes: u64,
         to: usize,
     ) -> Result<(), Error> {
-        let run = SlotRun::one(self.boot(to))?;
+        let run = SlotRun::one(self.boot(to));
         self.caps.retype(self.boot(from), run, ty, offset, bytes)
     }
 

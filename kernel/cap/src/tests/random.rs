@@ -149,12 +149,12 @@ impl Run {
                 };
                 let offset = u64::from(c) % room * unit;
                 let mut dest: Vec<SlotRef> = self.dest(d).into_iter().collect();
-                let mut run = SlotRun::one(*dest.first()?);
+                let mut run = Ok(SlotRun::one(*dest.first()?));
                 if kind == 7
                     && let Ok(space) = self.w.caps.cspace(self.w.boot(L1))
                 {
                     let at = CPtr::new(0, (d >> 4) as u8);
-                    run = self.w.caps.empty_slots(space, at, u32::from(d % 3 + 1));
+                    run = self.w.caps.slots(space, at, u32::from(d % 3 + 1));
                     dest = run.iter().flat_map(|run| run.iter()).collect();
                 }
                 let mut result = Err(Error::SlotInUse);

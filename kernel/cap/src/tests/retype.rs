@@ -47,7 +47,7 @@ fn a_run_of_objects_is_zeroed_and_announced() {
             .virt(BASE + FREE_RAM)
             .write_bytes(0xff, 4 * PAGE as usize);
     }
-    let run = w.caps.empty_slots(w.space(), CPtr(8), 3).unwrap();
+    let run = w.caps.slots(w.space(), CPtr(8), 3).unwrap();
     let before = w.caps.platform.created.len();
     w.caps
         .retype(w.boot(RAM), run, CapType::Pt, FREE_RAM, 0)
@@ -110,17 +110,20 @@ fn sizes_places_and_slots_are_checked() {
         w.make(FREE, frame, 0, PAGE, FREE + 1),
         Err(Error::NoCapability)
     );
-    let run = SlotRun::one(w.boot(FREE)).unwrap();
-    w.copy(FREE, CONSOLE, Rights::all()).unwrap();
-    assert_eq!(
-        w.caps.retype(w.boot(RAM), run, frame, FREE_RAM, PAGE),
-        Err(Error::SlotInUse)
-    );
-    assert_eq!(
-        w.make(RAM, frame, FREE_RAM, PAGE, FREE),
-        Err(Error::SlotInUse)
-    );
-    let run = w.caps.empty_slots(w.space(), CPtr(1), 255).unwrap();
+    let run = w.caps.slots(w.space(), CPtr(1), 3).unwrap();
+    for slot in [w.boot(FREE), w.at(3)] {
+        w.caps
+            .copy(slot, w.boot(CONSOLE), Rights::all(), false)
+            .unwrap();
+    }
+    for run in [run, SlotRun::one(w.boot(FREE))] {
+        assert_eq!(
+            w.caps.retype(w.boot(RAM), run, frame, FREE_RAM, PAGE),
+            Err(Error::SlotInUse)
+        );
+    }
+    w.delete(w.at(3)).unwrap();
+    let run = w.caps.slots(w.space(), CPtr(1), 255).unwrap();
     assert_eq!(
         w.caps
             .retype(w.boot(RAM), run, CapType::L2CNode, FREE_RAM, 0),
