@@ -27,7 +27,6 @@ fn kernel(project: &Project) -> Result<(), String> {
         format!("-Clink-arg=-T{}", script.display()),
         "-Crelocation-model=static".into(),
         "-Ccode-model=kernel".into(),
-        "-Cforce-frame-pointers=yes".into(),
     ];
     let mut cargo = project.cargo();
     cargo.args([

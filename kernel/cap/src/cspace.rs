@@ -34,6 +34,7 @@ impl PartialEq for CSpace {
 #[derive(Clone, Copy, Debug)]
 pub struct SlotRun {
     first: SlotRef,
+    /// At least one.
     count: u32,
 }
 
@@ -51,10 +52,31 @@ impl SlotRun {
     }
 
     #[inline(always)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = SlotRef> {
-        let first = self.first;
-        // SAFETY: a run is only made of slots that lie in one CNode.
-        (0..self.count as usize).map(move |n| unsafe { first.plus(n) })
+    pub(crate) fn first(&self) -> SlotRef {
+        self.first
+    }
+
+    /// Without the first; `None` when nothing is left.
+    #[inline(always)]
+    pub(crate) fn rest(self) -> Option<SlotRun> {
+        (self.count > 1).then(|| SlotRun {
+            // SAFETY: a run is only made of slots that lie in one CNode, and another one follows.
+            first: unsafe { self.first.plus(1) },
+            count: self.count - 1,
+        })
+    }
+
+    /// Errors: `SlotInUse`.
+    #[inline(always)]
+    pub(crate) fn check_empty(self) -> Result<(), Error> {
+        let mut run = self;
+        loop {
+            check_empty(run.first)?;
+            match run.rest() {
+                Some(rest) => run = rest,
+                None => return Ok(()),
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Retype: objects out of a part of a capability's region.
 
 use crate::captype::{MAX_NESTING, MAX_ZEROED, info, is_made_from};
-use crate::cspace::{SlotRun, check_empty};
+use crate::cspace::SlotRun;
 use crate::slot::{Cap, SlotRef};
 use crate::{Caps, Platform};
 use abi::captype::CapType;
@@ -16,6 +16,7 @@ impl<P: Platform> Caps<P> {
     /// `OutOfRange`; `Overlaps`; `SlotInUse`; `Again`: a deletion was under way and was carried on
     /// instead (memory changes hands only when nothing is half deleted). After `Again` look
     /// the slots up anew.
+    #[inline(always)]
     pub fn retype(
         &mut self,
         source: SlotRef,
@@ -73,7 +74,7 @@ impl<P: Platform> Caps<P> {
         if next.is_some_and(|slot| slot.base() < base.wrapping_add(total)) {
             return Err(Error::Overlaps);
         }
-        dest.iter().try_for_each(check_empty)?;
+        dest.check_empty()?;
 
         if line.zeroed {
             self.platform.zero(base, total);
@@ -86,17 +87,22 @@ impl<P: Platform> Caps<P> {
             data: [0; 2],
             extra: nesting,
         };
-        for slot in dest.iter() {
-            self.mdb.insert_before(slot, &child, next);
+        let mut run = dest;
+        loop {
+            self.mdb.insert_before(run.first(), &child, next);
             self.platform.created(&child);
             child.base = child.base.wrapping_add(bytes);
+            match run.rest() {
+                Some(rest) => run = rest,
+                None => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// The first after the capability and its copies that ends after `base`, a place in its
     /// region. If it begins before the end of a range from `base` on, it is a descendant in that
     /// range; else the range is free, and what is made there stands before it.
+    #[inline(always)]
     fn next_descendant(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
         self.mdb.reaching_from(self.mdb.after_copies(slot)?, base)
     }

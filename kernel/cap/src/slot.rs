@@ -26,11 +26,10 @@ pub struct Cap {
 }
 
 /// What [`Cap::extra`] is less than.
-pub const EXTRA_LIMIT: u16 = 1 << (u64::BITS - SIZE_BITS);
-/// Bits of a slot's size word that are the size: enough for [`captype::MAX_END`].
-const SIZE_BITS: u32 = 53;
-const SIZE_MASK: u64 = (1 << SIZE_BITS) - 1;
-const _: () = assert!(captype::MAX_END <= SIZE_MASK);
+pub const EXTRA_LIMIT: u16 = 1 << EXTRA_BITS;
+/// Bits of a slot's size word that are not the size, which has enough for [`captype::MAX_END`].
+const EXTRA_BITS: u32 = 11;
+const _: () = assert!(captype::MAX_END <= u64::MAX >> EXTRA_BITS);
 
 impl Cap {
     pub const NULL: Cap = Cap {
@@ -99,7 +98,7 @@ impl Key {
 #[repr(C, align(64))]
 pub struct Slot {
     base: Cell<u64>,
-    /// The size, and `extra` above it.
+    /// The size, and `extra` below it.
     size: Cell<u64>,
     data: [Cell<u64>; 2],
     /// Children in the database's tree, or the neighbours in its order; see [`crate::mdb`].
@@ -202,12 +201,12 @@ impl Slot {
     }
     #[inline(always)]
     pub fn bytes(&self) -> u64 {
-        self.size.get() & SIZE_MASK
+        self.size.get() >> EXTRA_BITS
     }
     /// See [`Cap::extra`].
     #[inline(always)]
     pub fn extra(&self) -> u16 {
-        (self.size.get() >> SIZE_BITS) as u16
+        self.size.get() as u16 & (EXTRA_LIMIT - 1)
     }
     /// Type-specific words; see [`Cap::data`].
     #[inline(always)]
@@ -279,7 +278,7 @@ impl Slot {
     }
 
     /// Does `other` hold a capability to the same object?
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_copy_of(&self, other: &Slot) -> bool {
         self.base() == other.base()
             && self.bytes() == other.bytes()
@@ -322,9 +321,10 @@ impl Slot {
     /// Puts a capability here, with the reach that it has by itself.
     #[inline(always)]
     pub(crate) fn set(&self, cap: &Cap) {
-        debug_assert!(cap.bytes <= SIZE_MASK && cap.extra < EXTRA_LIMIT);
+        debug_assert!(cap.bytes <= captype::MAX_END && cap.extra < EXTRA_LIMIT);
         self.base.set(cap.base);
-        self.size.set(cap.bytes | u64::from(cap.extra) << SIZE_BITS);
+        self.size
+            .set(cap.bytes << EXTRA_BITS | u64::from(cap.extra));
         self.data[0].set(cap.data[0]);
         self.data[1].set(cap.data[1]);
         let bits = captype::info(cap.ty).tree.granule_bits();

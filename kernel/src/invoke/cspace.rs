@@ -6,7 +6,7 @@ use abi::{CapType, Error, Rights};
 
 #[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
-    let [a0, a1, a2, a3, a4] = call.args;
+    let [a0, a1, a2, ..] = call.args;
     let there = call.cpu.capabilities.cspace(call.object)?;
     if call.operation == cspace::IDENTIFY {
         call.need(Rights::READ)?;
@@ -17,26 +17,13 @@ pub fn invoke(call: &mut Call) -> Result {
         return Ok([kind, identity.base, identity.bytes, identity.specific]);
     }
     call.need(Rights::WRITE)?;
-    let own = call.space()?;
-    let foreign = there != own;
+    let foreign = there != call.space()?;
     match call.operation {
         cspace::COPY => {
             let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a0)?)?;
             let source = call.lookup(a1)?;
             let mask = Rights::from_bits_truncate(a2 as u8);
             call.cpu.capabilities.copy(dest, source, mask, foreign)?;
-        }
-        cspace::RETYPE => {
-            let ty = CapType::from_raw(a2 & 0xffff_ffff).ok_or(Error::BadRetype)?;
-            let count = (a2 >> 32) as u32;
-            let first = call.cptr(a0)?;
-            let dest = call.cpu.capabilities.slots(there, first, count)?;
-            let at = call.cptr(a1)?;
-            let source = call.cpu.capabilities.lookup(own, at)?;
-            if foreign {
-                source.need(Rights::GRANT)?;
-            }
-            call.cpu.capabilities.retype(source, dest, ty, a3, a4)?;
         }
         cspace::DELETE => {
             let slot = call.cpu.capabilities.slot(there, call.cptr(a0)?)?;
@@ -64,5 +51,25 @@ pub fn invoke(call: &mut Call) -> Result {
         }
         _ => return Err(Error::BadOperation),
     }
+    DONE
+}
+
+/// Retype stands by itself, so that what the others keep at hand does not weigh on it.
+#[inline(always)]
+pub fn retype(call: &mut Call) -> Result {
+    let [a0, a1, what, offset, bytes] = call.args;
+    let own = call.space()?;
+    let there = call.cpu.capabilities.cspace(call.object)?;
+    call.need(Rights::WRITE)?;
+    let source = call.cpu.capabilities.lookup(own, call.cptr(a1)?)?;
+    if there != own {
+        source.need(Rights::GRANT)?;
+    }
+    let (first, count) = (call.cptr(a0)?, (what >> 32) as u32);
+    let dest = call.cpu.capabilities.slots(there, first, count)?;
+    let ty = CapType::from_raw(what & 0xffff_ffff).ok_or(Error::BadRetype)?;
+    call.cpu
+        .capabilities
+        .retype(source, dest, ty, offset, bytes)?;
     DONE
 }

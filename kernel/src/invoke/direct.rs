@@ -7,7 +7,7 @@ use super::{Call, Result, console, cspace, irq, mapping, ports, table};
 use crate::arch::{idt, regs::Regs, syscall};
 use crate::cpu::Cpu;
 use crate::switch::{Landing, NOBODY};
-use abi::{CapType, Error};
+use abi::{CapType, Error, op};
 use cap::{Slot, SlotRef};
 use core::ptr::NonNull;
 
@@ -25,7 +25,7 @@ pub static DIRECT: [Direct; 1 << u8::BITS] = by_type();
 
 const fn by_type() -> [Direct; 1 << u8::BITS] {
     let mut table = [syscall::GENERAL; 1 << u8::BITS];
-    table[CapType::L1CNode as usize] = enter::<CNode>;
+    table[CapType::L1CNode as usize] = enter_cnode;
     table[CapType::Pml4 as usize] = enter::<PageTable>;
     table[CapType::Pdpt as usize] = enter::<PageTable>;
     table[CapType::Pd as usize] = enter::<PageTable>;
@@ -51,7 +51,7 @@ trait Object {
 }
 
 macro_rules! objects {
-    ($($object:ident $module:ident $destroys:literal,)*) => {
+    ($($object:ident $module:ident::$function:ident $destroys:literal,)*) => {
         $(
             struct $object;
 
@@ -60,7 +60,7 @@ macro_rules! objects {
 
                 #[inline(always)]
                 fn invoke(call: &mut Call) -> Result {
-                    $module::invoke(call)
+                    $module::$function(call)
                 }
             }
         )*
@@ -68,14 +68,33 @@ macro_rules! objects {
 }
 
 objects! {
-    CNode cspace true,
-    PageTable table false,
-    Mapping mapping false,
-    Irq irq false,
-    IoPorts ports false,
-    Console console false,
+    CNode cspace::invoke true,
+    Retype cspace::retype true,
+    PageTable table::invoke false,
+    Mapping mapping::invoke false,
+    Irq irq::invoke false,
+    IoPorts ports::invoke false,
+    Console console::invoke false,
 }
 
+/// A CNode's operation: to the entry that has it.
+extern "C" fn enter_cnode(
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    slot: NonNull<Slot>,
+    a3: u64,
+    a4: u64,
+    operation: u64,
+) -> u64 {
+    if operation == op::cspace::RETYPE {
+        enter::<Retype>(a0, a1, a2, slot, a3, a4, operation)
+    } else {
+        enter::<CNode>(a0, a1, a2, slot, a3, a4, operation)
+    }
+}
+
+#[inline(never)]
 extern "C" fn enter<O: Object>(
     a0: u64,
     a1: u64,

@@ -4,27 +4,27 @@ use super::{Link, Mdb, Side, query, reach_of};
 use crate::slot::SlotRef;
 
 impl Mdb {
-    /// The child at `side` of `top` rose to the rank of `top`; its link is short.
-    pub(super) fn rose(&mut self, mut top: SlotRef, mut side: Side) {
-        loop {
+    /// `node` rose by one rank, which its own links say, but not yet the one to it.
+    #[inline(never)]
+    pub(super) fn rose(&mut self, mut node: SlotRef) {
+        while let Some(top) = node.parent() {
+            let side = query::side_of(top, node);
+            let link = top.link(side);
+            if link.is_long() {
+                return top.set_link(side, link.short());
+            }
             let other = top.link(side.other());
             if other.is_long() {
                 return self.lift(top, side);
             }
             // Both children have about the rank of their parent: that rises too.
             top.set_link(side.other(), other.long());
-            let Some(above) = top.parent() else { return };
-            side = query::side_of(above, top);
-            let link = above.link(side);
-            if link.is_long() {
-                above.set_link(side, link.short());
-                return;
-            }
-            top = above;
+            node = top;
         }
     }
 
     /// The child at `side` has the rank of `top`, the other's is two below: rotates.
+    #[inline(never)]
     fn lift(&mut self, top: SlotRef, side: Side) {
         let other = side.other();
         let Some(low) = top.link(side).as_child() else {
@@ -116,7 +116,7 @@ impl Mdb {
                 child.set_parent(Some(top));
                 top.set_link(side, inner);
             }
-            None => top.set_link(side, Link::thread(Some(low)).like(inner)),
+            None => top.set_link(side, Link::thread(low).like(inner)),
         }
         low.set_link(side.other(), Link::child(top));
         let above = top.parent();

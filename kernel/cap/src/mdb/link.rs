@@ -2,6 +2,7 @@
 //! kind of link it is.
 
 use crate::slot::{Slot, SlotRef};
+use core::ptr::NonNull;
 
 /// Left is earlier in the order, right is later.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,42 +33,47 @@ impl Side {
 #[repr(transparent)]
 pub(crate) struct Link(*mut Slot);
 
-const THREAD: usize = 1;
+const CHILD: usize = 1;
 /// The rank falls by two, not by one.
 const LONG: usize = 2;
 const FLAGS: usize = align_of::<Slot>() - 1;
 
 impl Link {
-    /// In a slot outside of the tree.
+    /// To no neighbour: that of an empty slot, and a thread of the outermost.
     pub(crate) const NONE: Link = Link(core::ptr::null_mut());
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn child(child: SlotRef) -> Link {
-        Link(child.as_ptr())
+        Link(child.as_ptr().map_addr(|address| address | CHILD))
     }
 
-    #[inline]
-    pub(crate) fn thread(neighbour: Option<SlotRef>) -> Link {
-        let slot = neighbour.map_or(core::ptr::null_mut(), SlotRef::as_ptr);
-        Link(slot.map_addr(|address| address | THREAD))
+    #[inline(always)]
+    pub(crate) fn thread(neighbour: SlotRef) -> Link {
+        Link(neighbour.as_ptr())
     }
 
-    #[inline]
+    /// The same place, as a thread.
+    #[inline(always)]
+    pub(crate) fn as_thread(self) -> Link {
+        Link(self.0.map_addr(|address| address & !FLAGS))
+    }
+
+    #[inline(always)]
     pub(crate) fn is_thread(self) -> bool {
-        self.0.addr() & THREAD != 0
+        self.0.addr() & CHILD == 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_long(self) -> bool {
         self.0.addr() & LONG != 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn short(self) -> Link {
         Link(self.0.map_addr(|address| address & !LONG))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn long(self) -> Link {
         Link(self.0.map_addr(|address| address | LONG))
     }
@@ -80,22 +86,25 @@ impl Link {
     }
 
     /// The child or neighbour.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot(self) -> Option<SlotRef> {
-        let slot = self.0.map_addr(|address| address & !FLAGS);
         // SAFETY: without its flags the word is null or what `child` or `thread` got from a slot;
         // the database takes a slot out, and with it every link to it, before it stops being one.
-        unsafe { SlotRef::from_ptr(slot) }
+        unsafe { SlotRef::from_ptr(self.as_thread().0) }
     }
 
     /// Is `slot` the child or neighbour?
     #[inline(always)]
     pub(crate) fn leads_to(self, slot: SlotRef) -> bool {
-        self.0.addr() & !FLAGS == slot.as_ptr().addr()
+        self.as_thread().0 == slot.as_ptr()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn as_child(self) -> Option<SlotRef> {
-        if self.is_thread() { None } else { self.slot() }
+        if self.is_thread() {
+            return None;
+        }
+        // SAFETY: as in `slot`; only `child` sets the flag, so the word is not null.
+        Some(unsafe { SlotRef::new(NonNull::new_unchecked(self.as_thread().0)) })
     }
 }

@@ -104,14 +104,22 @@ impl Mdb {
     pub fn insert_before(&mut self, new: SlotRef, cap: &Cap, next: Option<SlotRef>) {
         debug_assert!(next.is_none_or(|next| cap.key() <= next.key()));
         new.set(cap);
-        let Some(next) = next else {
-            return self.insert_last(new);
-        };
-        let (parent, side) = query::gap_beside(next, Side::Left);
-        self.attach(new, parent, side);
+        match next {
+            Some(next) => self.attach_before(new, next),
+            None => self.insert_last(new),
+        }
+    }
+
+    #[inline(never)]
+    fn attach_before(&mut self, new: SlotRef, next: SlotRef) {
+        match next.link(Side::Left).as_child() {
+            None => self.attach(new, next, Side::Left),
+            Some(child) => self.attach(new, query::outermost(child, Side::Right), Side::Right),
+        }
     }
 
     /// Puts a filled slot behind all others of its tree.
+    #[cold]
     fn insert_last(&mut self, new: SlotRef) {
         match self.root(new.info().tree) {
             None => self.first(new),
@@ -176,24 +184,28 @@ impl Mdb {
 
     #[cold]
     fn first(&mut self, new: SlotRef) {
-        new.set_link(Side::Left, Link::thread(None));
-        new.set_link(Side::Right, Link::thread(None));
+        new.set_link(Side::Left, Link::NONE);
+        new.set_link(Side::Right, Link::NONE);
         new.set_parent(None);
         self.set_root(new.info().tree, Some(new));
         self.len += 1;
     }
 
     /// Makes a filled slot a leaf on the side of `parent` on which that has no child.
+    #[inline(always)]
     fn attach(&mut self, new: SlotRef, parent: SlotRef, side: Side) {
         let gap = parent.link(side);
         debug_assert!(gap.is_thread());
         new.set_link(side, gap.short());
-        new.set_link(side.other(), Link::thread(Some(parent)));
+        new.set_link(side.other(), Link::thread(parent));
         new.set_parent(Some(parent));
         parent.set_link(side, Link::child(new));
         raise_reach(parent, new.reach());
         if !gap.is_long() {
-            self.rose(parent, side);
+            // A leaf until now; it rises with its first child.
+            let other = parent.link(side.other());
+            parent.set_link(side.other(), other.long());
+            self.rose(parent);
         }
         self.len += 1;
     }
@@ -206,7 +218,7 @@ impl Mdb {
         if let Some(child) = below.as_child() {
             // Its sibling is missing, so it is a leaf, and its thread leads back here.
             let across = child.link(side.other());
-            let beyond = Link::thread(node.link(side.other()).slot());
+            let beyond = node.link(side.other()).as_thread();
             child.set_link(side.other(), beyond.like(across));
             child.set_parent(node.parent());
         }
@@ -219,7 +231,7 @@ impl Mdb {
                 let side = query::side_of(parent, node);
                 let link = match below.as_child() {
                     Some(child) => Link::child(child),
-                    None => Link::thread(node.link(side).slot()),
+                    None => node.link(side).as_thread(),
                 };
                 parent.set_link(side, link.like(parent.link(side)));
                 Some((parent, side))
@@ -235,7 +247,7 @@ impl Mdb {
             if let Some(child) = link.as_child() {
                 child.set_parent(Some(new));
                 let near = query::outermost(child, side.other());
-                let thread = Link::thread(Some(new)).like(near.link(side.other()));
+                let thread = Link::thread(new).like(near.link(side.other()));
                 near.set_link(side.other(), thread);
             }
         }

@@ -37,9 +37,21 @@ impl Mdb {
     }
 
     /// The first after the slot and its copies.
+    #[inline(always)]
     pub fn after_copies(&self, slot: SlotRef) -> Option<SlotRef> {
-        let mut at = slot;
-        for _ in 0..COPIES_TO_WALK {
+        let next = self.next(slot)?;
+        if next.is_copy_of(&slot) {
+            self.after_copy(slot, next)
+        } else {
+            Some(next)
+        }
+    }
+
+    /// The same where `copy` is a copy of `slot` and stands behind it.
+    #[inline(never)]
+    fn after_copy(&self, slot: SlotRef, copy: SlotRef) -> Option<SlotRef> {
+        let mut at = copy;
+        for _ in 1..COPIES_TO_WALK {
             at = self.next(at)?;
             if !at.is_copy_of(&slot) {
                 return Some(at);
@@ -83,10 +95,18 @@ impl Mdb {
     }
 
     /// The first at or after `slot` that ends after the address `base`.
+    #[inline(always)]
     pub fn reaching_from(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
         if slot.end() > base {
-            return Some(slot);
+            Some(slot)
+        } else {
+            self.reaching_after(slot, base)
         }
+    }
+
+    /// The same where `slot` ends at or before `base`.
+    #[inline(never)]
+    fn reaching_after(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
         let reach = Reach::new(base >> slot.info().tree.granule_bits());
         let mut at = slot;
         loop {
@@ -181,7 +201,7 @@ pub(super) fn outermost(node: SlotRef, side: Side) -> SlotRef {
     at
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn neighbour(node: SlotRef, side: Side) -> Option<SlotRef> {
     let link = node.link(side);
     let near = link.slot()?;

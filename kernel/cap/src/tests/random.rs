@@ -155,7 +155,12 @@ impl Run {
                 {
                     let at = CPtr::new(0, (d >> 4) as u8);
                     run = self.w.caps.slots(space, at, u32::from(d % 3 + 1));
-                    dest = run.iter().flat_map(|run| run.iter()).collect();
+                    dest.clear();
+                    let mut rest = run.ok();
+                    while let Some(some) = rest {
+                        dest.push(some.first());
+                        rest = some.rest();
+                    }
                 }
                 let mut result = Err(Error::SlotInUse);
                 if let Ok(run) = run {
