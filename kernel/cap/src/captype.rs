@@ -331,7 +331,10 @@ impl TypeInfo {
 
     /// What its base must be a multiple of.
     pub fn alignment(&self) -> u64 {
-        1 << self.tree.granule_bits()
+        match self.tree {
+            Tree::Memory | Tree::Mappings => PAGE,
+            Tree::Ports | Tree::Cores | Tree::Console => 1,
+        }
     }
 
     /// Slots inside an object of `bytes`.

@@ -67,7 +67,7 @@ impl SlotRun {
     }
 
     /// Errors: `SlotInUse`.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn check_empty(self) -> Result<(), Error> {
         let mut run = self;
         loop {

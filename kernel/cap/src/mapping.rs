@@ -352,7 +352,7 @@ impl<P: Platform> Caps<P> {
                 return hit;
             }
             let after = self.mdb.first_after(&region.after_region())?;
-            next = self.mdb.reaching_from(after, mapped);
+            next = self.mdb.reaching_from(after, Tree::Mappings, mapped);
         }
         None
     }

@@ -1,7 +1,7 @@
 //! Retype: objects out of a part of a capability's region.
 
-use crate::captype::{MAX_NESTING, MAX_ZEROED, info, is_made_from};
-use crate::cspace::SlotRun;
+use crate::captype::{MAX_NESTING, MAX_ZEROED, Tree, info, is_made_from};
+use crate::cspace::{SlotRun, check_empty};
 use crate::slot::{Cap, SlotRef};
 use crate::{Caps, Platform};
 use abi::captype::CapType;
@@ -16,8 +16,33 @@ impl<P: Platform> Caps<P> {
     /// `OutOfRange`; `Overlaps`; `SlotInUse`; `Again`: a deletion was under way and was carried on
     /// instead (memory changes hands only when nothing is half deleted). After `Again` look
     /// the slots up anew.
-    #[inline(always)]
     pub fn retype(
+        &mut self,
+        source: SlotRef,
+        dest: SlotRun,
+        ty: CapType,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        self.retype_inline(source, dest, ty, offset, bytes)
+    }
+
+    /// One object, as [`Caps::retype`] makes it. This is the usual case, and a system call of its
+    /// own; with the number known, a third of the work is gone.
+    #[inline(always)]
+    pub fn retype_one(
+        &mut self,
+        source: SlotRef,
+        dest: SlotRef,
+        ty: CapType,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        self.retype_inline(source, SlotRun::one(dest), ty, offset, bytes)
+    }
+
+    #[inline(always)]
+    fn retype_inline(
         &mut self,
         source: SlotRef,
         dest: SlotRun,
@@ -70,16 +95,20 @@ impl<P: Platform> Caps<P> {
         if base & (line.alignment() - 1) != 0 {
             return Err(Error::BadAlign);
         }
-        let next = self.next_descendant(source, base);
+        let next = self.next_descendant(source, line.tree, base);
         if next.is_some_and(|slot| slot.base() < base.wrapping_add(total)) {
             return Err(Error::Overlaps);
         }
-        dest.check_empty()?;
+        let (slot, rest) = (dest.first(), dest.rest());
+        check_empty(slot)?;
+        if let Some(rest) = rest {
+            rest.check_empty()?;
+        }
 
         if line.zeroed {
             self.platform.zero(base, total);
         }
-        let mut child = Cap {
+        let child = Cap {
             ty,
             rights: source.rights(),
             base,
@@ -87,15 +116,24 @@ impl<P: Platform> Caps<P> {
             data: [0; 2],
             extra: nesting,
         };
-        let mut run = dest;
-        loop {
-            self.mdb.insert_before(run.first(), &child, next);
+        self.mdb.insert_before(slot, &child, line.tree, next);
+        self.platform.created(&child);
+        if let Some(rest) = rest {
+            self.make_rest(rest, child, next);
+        }
+        Ok(())
+    }
+
+    /// More of `child` behind it.
+    #[inline(never)]
+    fn make_rest(&mut self, dest: SlotRun, mut child: Cap, next: Option<SlotRef>) {
+        let tree = info(child.ty).tree;
+        let mut rest = Some(dest);
+        while let Some(run) = rest {
+            child.base = child.base.wrapping_add(child.bytes);
+            self.mdb.insert_before(run.first(), &child, tree, next);
             self.platform.created(&child);
-            child.base = child.base.wrapping_add(bytes);
-            match run.rest() {
-                Some(rest) => run = rest,
-                None => return Ok(()),
-            }
+            rest = run.rest();
         }
     }
 
@@ -103,15 +141,17 @@ impl<P: Platform> Caps<P> {
     /// region. If it begins before the end of a range from `base` on, it is a descendant in that
     /// range; else the range is free, and what is made there stands before it.
     #[inline(always)]
-    fn next_descendant(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
-        self.mdb.reaching_from(self.mdb.after_copies(slot)?, base)
+    fn next_descendant(&self, slot: SlotRef, tree: Tree, base: u64) -> Option<SlotRef> {
+        self.mdb
+            .reaching_from(self.mdb.after_copies(slot)?, tree, base)
     }
 
     /// Has the capability a descendant (other than a mapping) that meets `[base, base + bytes)`?
     pub fn has_descendant_in(&self, slot: SlotRef, base: u64, bytes: u64) -> bool {
-        !info(slot.cap().ty).is_leaf()
+        let line = slot.info();
+        !line.is_leaf()
             && self
-                .next_descendant(slot, base)
+                .next_descendant(slot, line.tree, base)
                 .is_some_and(|found| found.base() < base.saturating_add(bytes))
     }
 

@@ -318,17 +318,17 @@ impl Slot {
         self.tail.set(Tail(below | reach.0));
     }
 
-    /// Puts a capability here, with the reach that it has by itself.
+    /// Puts a capability here, with the reach that it has by itself, in granules of its tree.
     #[inline(always)]
-    pub(crate) fn set(&self, cap: &Cap) {
+    pub(crate) fn set(&self, cap: &Cap, granule_bits: u32) {
+        debug_assert!(granule_bits == captype::info(cap.ty).tree.granule_bits());
         debug_assert!(cap.bytes <= captype::MAX_END && cap.extra < EXTRA_LIMIT);
         self.base.set(cap.base);
         self.size
             .set(cap.bytes << EXTRA_BITS | u64::from(cap.extra));
         self.data[0].set(cap.data[0]);
         self.data[1].set(cap.data[1]);
-        let bits = captype::info(cap.ty).tree.granule_bits();
-        let last = cap.base.wrapping_add(cap.bytes).wrapping_sub(1) >> bits;
+        let last = cap.base.wrapping_add(cap.bytes).wrapping_sub(1) >> granule_bits;
         self.tail.set(Tail::new(cap.ty, cap.rights, last));
     }
 

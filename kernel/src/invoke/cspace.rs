@@ -2,7 +2,7 @@
 
 use super::{Call, DONE, Result};
 use abi::op::cspace;
-use abi::{CapType, Error, Rights};
+use abi::{CPtr, CapType, Error, Rights};
 
 #[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
@@ -66,10 +66,14 @@ pub fn retype(call: &mut Call) -> Result {
         source.need(Rights::GRANT)?;
     }
     let (first, count) = (call.cptr(a0)?, (what >> 32) as u32);
-    let dest = call.cpu.capabilities.slots(there, first, count)?;
     let ty = CapType::from_raw(what & 0xffff_ffff).ok_or(Error::BadRetype)?;
-    call.cpu
-        .capabilities
-        .retype(source, dest, ty, offset, bytes)?;
+    let capabilities = &mut call.cpu.capabilities;
+    if count == 1 && first != CPtr::NULL {
+        let dest = capabilities.slot(there, first)?;
+        capabilities.retype_one(source, dest, ty, offset, bytes)?;
+    } else {
+        let dest = capabilities.slots(there, first, count)?;
+        capabilities.retype(source, dest, ty, offset, bytes)?;
+    }
     DONE
 }

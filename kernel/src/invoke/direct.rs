@@ -42,21 +42,28 @@ const fn by_type() -> [Direct; 1 << u8::BITS] {
     table
 }
 
+enum Destroys {
+    Never,
+    /// With [`Error::Again`]: then it carried on with another's deletion instead.
+    Unfinished,
+    Always,
+}
+
 /// One module's operations, so that each gets an entry of its own with all of it inside.
 trait Object {
-    /// Whether an operation can destroy components, threads, or what they are made of.
-    const DESTROYS: bool;
+    /// When an operation may have destroyed components, threads, or what they are made of.
+    const DESTROYS: Destroys;
 
     fn invoke(call: &mut Call) -> Result;
 }
 
 macro_rules! objects {
-    ($($object:ident $module:ident::$function:ident $destroys:literal,)*) => {
+    ($($object:ident $module:ident::$function:ident $destroys:ident,)*) => {
         $(
             struct $object;
 
             impl Object for $object {
-                const DESTROYS: bool = $destroys;
+                const DESTROYS: Destroys = Destroys::$destroys;
 
                 #[inline(always)]
                 fn invoke(call: &mut Call) -> Result {
@@ -68,13 +75,13 @@ macro_rules! objects {
 }
 
 objects! {
-    CNode cspace::invoke true,
-    Retype cspace::retype true,
-    PageTable table::invoke false,
-    Mapping mapping::invoke false,
-    Irq irq::invoke false,
-    IoPorts ports::invoke false,
-    Console console::invoke false,
+    CNode cspace::invoke Always,
+    Retype cspace::retype Unfinished,
+    PageTable table::invoke Never,
+    Mapping mapping::invoke Never,
+    Irq irq::invoke Never,
+    IoPorts ports::invoke Never,
+    Console console::invoke Never,
 }
 
 /// A CNode's operation: to the entry that has it.
@@ -116,7 +123,12 @@ extern "C" fn enter<O: Object>(
         args: [a0, a1, a2, a3, a4],
     };
     let outcome = O::invoke(&mut call);
-    if O::DESTROYS && (cpu.thread.is_null() || !cpu.component().alive()) {
+    let destroyed = match O::DESTROYS {
+        Destroys::Never => false,
+        Destroys::Unfinished => matches!(outcome, Err(Error::Again)),
+        Destroys::Always => true,
+    };
+    if destroyed && (cpu.thread.is_null() || !cpu.component().alive()) {
         return GONE;
     }
     match outcome {

@@ -45,7 +45,7 @@ mod balance;
 pub(crate) mod link;
 mod query;
 
-use crate::captype::Tree;
+use crate::captype::{Tree, info};
 use crate::slot::{Cap, Reach, SlotRef};
 use link::{Link, Side};
 
@@ -81,8 +81,9 @@ impl Mdb {
 
     /// Fills an empty slot and puts it in its place, found from the root.
     pub fn insert(&mut self, new: SlotRef, cap: &Cap) {
-        new.set(cap);
-        match self.root(cap.key().tree) {
+        let tree = info(cap.ty).tree;
+        new.set(cap, tree.granule_bits());
+        match self.root(tree) {
             None => self.first(new),
             Some(root) => {
                 let (parent, side) = query::gap_after(root, &cap.key());
@@ -94,19 +95,19 @@ impl Mdb {
     /// Fills an empty slot with what has the same key as `copy`, and puts it after that.
     pub fn insert_copy(&mut self, new: SlotRef, cap: &Cap, copy: SlotRef) {
         debug_assert!(cap.key() == copy.key());
-        new.set(cap);
+        new.set(cap, info(cap.ty).tree.granule_bits());
         let (parent, side) = query::gap_beside(copy, Side::Right);
         self.attach(new, parent, side);
     }
 
     /// Fills an empty slot and puts it before `next`, or last for `None`, where its key belongs.
     #[inline(always)]
-    pub fn insert_before(&mut self, new: SlotRef, cap: &Cap, next: Option<SlotRef>) {
+    pub fn insert_before(&mut self, new: SlotRef, cap: &Cap, tree: Tree, next: Option<SlotRef>) {
         debug_assert!(next.is_none_or(|next| cap.key() <= next.key()));
-        new.set(cap);
+        new.set(cap, tree.granule_bits());
         match next {
             Some(next) => self.attach_before(new, next),
-            None => self.insert_last(new),
+            None => self.insert_last(new, tree),
         }
     }
 
@@ -120,8 +121,8 @@ impl Mdb {
 
     /// Puts a filled slot behind all others of its tree.
     #[cold]
-    fn insert_last(&mut self, new: SlotRef) {
-        match self.root(new.info().tree) {
+    fn insert_last(&mut self, new: SlotRef, tree: Tree) {
+        match self.root(tree) {
             None => self.first(new),
             Some(root) => self.attach(new, query::outermost(root, Side::Right), Side::Right),
         }
@@ -164,7 +165,7 @@ impl Mdb {
 
     /// Moves a capability to an empty slot.
     pub fn replace(&mut self, old: SlotRef, new: SlotRef) {
-        new.set(&old.cap());
+        new.set(&old.cap(), old.info().tree.granule_bits());
         self.substitute(old, new);
         new.set_reach(old.reach());
         old.clear();

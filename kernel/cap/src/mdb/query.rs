@@ -94,20 +94,19 @@ impl Mdb {
         last_covering_before(first, slot)
     }
 
-    /// The first at or after `slot` that ends after the address `base`.
+    /// The first at or after `slot`, which is in `tree`, that ends after the address `base`.
     #[inline(always)]
-    pub fn reaching_from(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
+    pub fn reaching_from(&self, slot: SlotRef, tree: Tree, base: u64) -> Option<SlotRef> {
         if slot.end() > base {
             Some(slot)
         } else {
-            self.reaching_after(slot, base)
+            self.reaching_after(slot, base, Reach::new(base >> tree.granule_bits()))
         }
     }
 
     /// The same where `slot` ends at or before `base`.
     #[inline(never)]
-    fn reaching_after(&self, slot: SlotRef, base: u64) -> Option<SlotRef> {
-        let reach = Reach::new(base >> slot.info().tree.granule_bits());
+    fn reaching_after(&self, slot: SlotRef, base: u64, reach: Reach) -> Option<SlotRef> {
         let mut at = slot;
         loop {
             if let Some(found) = first_reaching(at.link(Side::Right), base, reach) {

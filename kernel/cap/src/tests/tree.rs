@@ -1,7 +1,7 @@
 //! The tree alone, against a sorted list.
 
 use super::check;
-use crate::captype::Tree;
+use crate::captype::{Tree, info};
 use crate::mdb::Mdb;
 use crate::slot::Key;
 use crate::{Cap, Slot, SlotRef};
@@ -80,7 +80,7 @@ proptest! {
                 }
                 Step::Before(n, cap) if slot(n).is_empty() => {
                     let next = mdb.first_after(&cap.key());
-                    mdb.insert_before(slot(n), &cap, next);
+                    mdb.insert_before(slot(n), &cap, info(cap.ty).tree, next);
                 }
                 Step::Replace(n, from) if slot(n).is_empty() => {
                     if let Some(from) = nth(from) {
@@ -112,7 +112,7 @@ proptest! {
             for slot in &list {
                 if slot.info().tree == key.tree {
                     let from = in_order(key.tree).skip_while(|other| other != slot).find(reaches);
-                    prop_assert_eq!(mdb.reaching_from(*slot, base), from);
+                    prop_assert_eq!(mdb.reaching_from(*slot, key.tree, base), from);
                 }
             }
         }
