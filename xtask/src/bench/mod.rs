@@ -2,9 +2,11 @@
 //! It ends well when it measured, whatever was met.
 
 mod caps;
+mod curves;
 mod guest;
 mod kernel;
 mod load;
+mod memory;
 mod namespace;
 mod peer;
 mod plot;
@@ -15,7 +17,7 @@ use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 3] = [
+const BENCHES: [(&str, &str); 4] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
@@ -23,6 +25,10 @@ const BENCHES: [(&str, &str); 3] = [
     (
         "kernel",
         "instructions of invocations, faults, thread switches and capability operations",
+    ),
+    (
+        "memory",
+        "faults that a program handles, map, protect and unmap by size, beside Linux",
     ),
     (
         "caps",
@@ -43,6 +49,7 @@ pub fn image(name: &str) -> Result<Option<&'static str>, String> {
     match name {
         "web" => Ok(Some("webserver")),
         "kernel" => Ok(Some("bench-kernel")),
+        "memory" => Ok(Some("bench-memory")),
         "caps" => Ok(None),
         _ => Err(unknown(name)),
     }
@@ -68,6 +75,9 @@ pub fn run(name: &str, built: &Built, rounds: usize, seconds: f64) -> Result<(),
     image(name)?;
     if name == "kernel" {
         return kernel::run(built);
+    }
+    if name == "memory" {
+        return memory::run(built, rounds);
     }
     let target = built.root.join("target");
     let assets = built.root.join("xtask/peer");

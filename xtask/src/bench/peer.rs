@@ -38,14 +38,7 @@ pub fn prepare(assets: &Path, folder: &Path) -> Result<Peer, String> {
         kernel: folder.join("vmlinuz"),
         ramdisk: folder.join("initrd"),
     };
-    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let sysroot = folder.join("sysroot");
-    if !sysroot.join("done").exists() {
-        println!("  peer: downloading Debian packages (57 MB, nothing is installed)");
-        download(&folder.join("debs"))?;
-        unpack(&folder.join("debs"), &sysroot)?;
-        fs::write(sysroot.join("done"), "").map_err(|e| e.to_string())?;
-    }
+    packages(folder)?;
     println!("  peer: packing the RAM disk");
     let script = PACK
         .replace("@MODULES@", &MODULES.join(" "))
@@ -54,6 +47,29 @@ pub fn prepare(assets: &Path, folder: &Path) -> Result<Peer, String> {
         .replace("@SIZES@", &FILE_BYTES.map(|n| n.to_string()).join(" "));
     shell(&script, &[folder, assets])?;
     Ok(peer)
+}
+
+/// A guest that runs one program of ours and nothing else: what memory costs.
+pub fn prepare_memory(assets: &Path, folder: &Path) -> Result<Peer, String> {
+    packages(folder)?;
+    shell(PACK_MEMORY, &[folder, assets])?;
+    Ok(Peer {
+        kernel: folder.join("vmlinuz"),
+        ramdisk: folder.join("initrd-memory"),
+    })
+}
+
+/// Downloads and unpacks Debian's packages where that was not done yet.
+fn packages(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let sysroot = folder.join("sysroot");
+    if !sysroot.join("done").exists() {
+        println!("  peer: downloading Debian packages (57 MB, nothing is installed)");
+        download(&folder.join("debs"))?;
+        unpack(&folder.join("debs"), &sysroot)?;
+        fs::write(sysroot.join("done"), "").map_err(|e| e.to_string())?;
+    }
+    Ok(())
 }
 
 /// The counting plugin, compiled with the machine's C compiler.
@@ -158,6 +174,15 @@ printf 'root:x:0:0::/:/bin/sh\nwww:x:33:33::/:/bin/sh\n' > "$R"/etc/passwd
 printf 'root:x:0:\nwww:x:33:\n' > "$R"/etc/group
 echo 'text/plain txt' > "$R"/etc/mime.types
 cd "$R"; find . | LC_ALL=C sort | $S/bin/busybox cpio -o -H newc > ../initrd 2>/dev/null
+"#;
+
+/// `$1` and `$2` as above.
+const PACK_MEMORY: &str = r#"
+set -e
+cd "$1"; S=$PWD/sysroot; R=$PWD/root-memory; rm -rf "$R"; mkdir "$R"
+cp $S/boot/vmlinuz-* vmlinuz
+cc -O2 -static -o "$R"/init "$2"/memory.c
+cd "$R"; echo init | $S/bin/busybox cpio -o -H newc > ../initrd-memory 2>/dev/null
 "#;
 
 fn shell(script: &str, arguments: &[&Path]) -> Result<(), String> {
