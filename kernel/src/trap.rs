@@ -14,7 +14,7 @@ use crate::object::thread::{FAULT_RIP, Frame, OwnFault};
 use crate::say;
 use crate::switch::Landing;
 use abi::Error;
-use abi::layout::{FAULT_STACK, STACK_STRIDE, STACKS};
+use abi::layout::{STACK_STRIDE, STACKS};
 use abi::op::kernel::event;
 use abi::op::lifecycle::{self, fault};
 use x86_64::registers::control::Cr2;
@@ -126,9 +126,10 @@ fn classify(cpu: &Cpu, regs: &Regs) -> Option<(u64, u64)> {
 /// Continues the thread at its component's own handler, with the stack place that is the
 /// thread's there. False when there is no handler, or when it is the handler that faulted.
 fn handle_fault(cpu: &mut Cpu, regs: &mut Regs, kind: u64, address: u64) -> bool {
-    let handler = cpu.component().handler;
+    let component = cpu.component();
+    let handler = component.handler;
     let top = STACKS as u64 + (cpu.thread_id + 1) * STACK_STRIDE as u64;
-    if handler == 0 || top.wrapping_sub(regs.rsp) < FAULT_STACK as u64 {
+    if top.wrapping_sub(regs.rsp) <= component.handler_stack {
         return false;
     }
     cpu.faults += 1;
@@ -182,6 +183,27 @@ pub fn escalate(cpu: &mut Cpu, regs: &mut Regs, what: [u64; 4]) {
         }
         return;
     };
+    let what = [kind | u64::from(id.0) << 32, address, instruction, stack];
+    enter_supervisor(cpu, regs, (supervisor, badge), lifecycle::FAULT, what);
+}
+
+/// Migrates the thread into the supervisor with a part of a trace, from where it comes back.
+pub fn trace(cpu: &mut Cpu, regs: &mut Regs, what: [u64; 4]) -> Result<(), Error> {
+    let supervisor = helper(cpu).ok_or(Error::BadState)?;
+    enter_supervisor(cpu, regs, supervisor, lifecycle::TRACE, what);
+    Ok(())
+}
+
+/// Keeps the thread's registers, which are `regs`, and makes them the supervisor's at its entry:
+/// the one that [`helper`] found, with its badge.
+fn enter_supervisor(
+    cpu: &mut Cpu,
+    regs: &mut Regs,
+    (supervisor, badge): (*mut Component, u64),
+    method: u64,
+    what: [u64; 4],
+) {
+    let faulting = cpu.component;
     // SAFETY: the current thread's object is live; `helper` saw a free frame.
     unsafe {
         let thread = &mut *cpu.thread;
@@ -199,15 +221,15 @@ pub fn escalate(cpu: &mut Cpu, regs: &mut Regs, what: [u64; 4]) {
     cpu.enter(supervisor);
     let (entry, flags) = (cpu.component().entry, cpu.component().flags);
     *regs = Regs::user();
-    let what = [kind | u64::from(id.0) << 32, address, instruction, stack];
-    regs.set_results(lifecycle::FAULT, what);
+    regs.set_results(method, what);
     (regs.r9, regs.r10) = (badge, cpu.thread_id);
     (regs.rip, regs.rflags) = (entry, flags);
 }
 
 /// A supervisor can take the fault when it lives, the thread is not already in a fault, has room
 /// on its invocation stack, and the supervisor does not itself wait further down that stack,
-/// where a second entry on the same thread would run over its stack.
+/// where a second entry on the same thread would run over its stack. Where the thread began in
+/// the supervisor, that is on a stack on which nothing comes in.
 fn helper(cpu: &Cpu) -> Option<(*mut Component, u64)> {
     let (supervisor, badge) = cpu.component().supervisor()?;
     // SAFETY: an Entry's component is live: the Entry goes with it.
@@ -218,6 +240,7 @@ fn helper(cpu: &Cpu) -> Option<(*mut Component, u64)> {
         || cpu
             .frames(cpu.thread)
             .iter()
+            .skip(1)
             .any(|frame| frame.component == supervisor);
     let fits = cpu.frame_top != cpu.frame_end;
     (alive && !faulted && !waits && fits).then_some((supervisor, badge))

@@ -1,7 +1,7 @@
 //! From an image description to a boot archive.
 
-use crate::program;
 use crate::project::Project;
+use crate::{program, symbols};
 use archive::{MANIFEST, Writer};
 use manifest::{Checked, Image, Known, check, source};
 use std::collections::BTreeSet;
@@ -53,10 +53,17 @@ pub fn pack(project: &Project, name: &str) -> Result<Packed, String> {
     let mut writer = Writer::new();
     writer.blob(MANIFEST, &image.encode());
     let binaries: BTreeSet<&str> = image.components.iter().map(|c| c.binary.as_str()).collect();
+    let mut functions = Vec::new();
     for binary in [INIT].into_iter().chain(binaries) {
-        let program = program::read(&project.component(binary))?;
+        let path = project.component(binary);
+        let program = program::read(&path)?;
         writer.component(binary, program.entry, program.segments);
+        functions.push(symbols::read(&path, binary)?);
     }
+    writer.blob(
+        archive::symbols::ENTRY,
+        &archive::symbols::encode(&functions),
+    );
     let file = writer
         .finish()
         .map_err(|e| format!("image {name} cannot be packed: {e}"))?;

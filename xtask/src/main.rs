@@ -25,6 +25,7 @@ mod project;
 mod run;
 mod serial;
 mod simd;
+mod symbols;
 mod test;
 
 use clap::{Args, Parser, Subcommand};

@@ -14,6 +14,7 @@ pub enum Error {
     BadSegment,
     NotFound,
     WrongKind,
+    BadSymbols,
 }
 
 impl Error {
@@ -30,6 +31,7 @@ impl Error {
             Error::BadSegment => "a segment in the boot archive has a bad address, range or flags",
             Error::NotFound => "the boot archive has no such entry",
             Error::WrongKind => "that entry of the boot archive is of another kind",
+            Error::BadSymbols => "the names of functions in the boot archive are damaged",
         }
     }
 }

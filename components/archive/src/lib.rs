@@ -9,7 +9,8 @@
 //!
 //! The file, all numbers little-endian: [`format::Header`] fields, the entries, the segments of
 //! all component entries, then data. A component's data lie on page boundaries and fill whole
-//! pages, so that a loader copies or maps them page by page.
+//! pages, so that a loader copies or maps them page by page. One blob names the functions of all
+//! programs ([`symbols`]).
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@
 mod error;
 mod format;
 mod read;
+pub mod symbols;
 #[cfg(feature = "std")]
 mod write;
 

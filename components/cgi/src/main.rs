@@ -69,12 +69,19 @@ fn page(request: &Request) -> (u32, Option<Cbuf<'static>>) {
     let query = request.query.as_deref().unwrap_or_default();
     // Relaxed: see `start`.
     if query == CRASH && MAY_CRASH.load(Ordering::Relaxed) {
-        panic!("a request asked for it");
+        crash();
     }
     match wanted(query) {
         Ok(bytes) => made(200, bytes, fill),
         Err(why) => made(400, why.len(), |room| room.copy_from_slice(why.as_bytes())),
     }
+}
+
+/// What [`CRASH`] asks for. A function of its own, which a backtrace names.
+#[cold]
+#[inline(never)]
+fn crash() -> ! {
+    panic!("a request asked for it")
 }
 
 /// A body in a fresh buffer; 503 while the pool is exhausted, since waiting here would keep the

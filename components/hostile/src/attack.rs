@@ -3,6 +3,8 @@
 
 extern crate alloc;
 
+use abi::CPtr;
+use abi::op::own;
 use core::arch::asm;
 use core::hint::black_box;
 
@@ -52,6 +54,47 @@ pub fn overflow(depth: u64) -> u64 {
 pub fn lose_stack() {
     // SAFETY: the push faults, and the thread leaves this component.
     unsafe { asm!("mov rsp, 64", "push rax", "ud2", options(noreturn)) }
+}
+
+/// Faults with a list of frames that leads into the kernel after the second.
+pub fn corrupt_frames() {
+    let code = inside();
+    let mut frames = [0, code, 0xffff_8000_0010_0000, code];
+    frames[0] = (&raw const frames[2]) as u64;
+    // SAFETY: the store faults, and the thread leaves this component.
+    unsafe {
+        asm!(
+            "mov rbp, {frame}",
+            "mov byte ptr [0], 1",
+            "ud2",
+            frame = in(reg) frames.as_ptr(),
+            options(noreturn)
+        )
+    }
+}
+
+/// An address in the code of [`corrupt_frames`].
+fn inside() -> u64 {
+    corrupt_frames as *const () as u64 + 1
+}
+
+/// Tells its supervisor traces without a fault, which nobody must get to see. How many of them
+/// anything came of.
+pub fn forge_trace() -> u64 {
+    let code = inside();
+    let traces = [
+        [1, code << 32 | code, u64::MAX, code],
+        [7, u64::MAX, code, code << 32],
+        [u64::MAX; 4],
+        [0; 4],
+    ];
+    let mut came = 0;
+    for [a, b, c, d] in traces {
+        let told = rt::syscall(CPtr::OWN, own::TRACE, [a, b, c, d, 0]);
+        came += u64::from(told != Ok([0; 4]));
+        came += u64::from(rt::cap::own::invokers().is_ok());
+    }
+    came
 }
 
 pub fn divide() {

@@ -100,7 +100,9 @@ fn act(deed: Deed) -> Result<u64, Error> {
         }
         Deed::Strand => strand()?,
         Deed::Remains => remains(),
+        Deed::CorruptFrames => attack::corrupt_frames(),
         Deed::Segment => attack::segment(),
+        Deed::ForgeTrace => return Ok(attack::forge_trace()),
         Deed::NoCapability => return Ok(fuzz::no_capability()),
         Deed::MapWithout => return Ok(fuzz::map_without()),
         Deed::Escalate => return Ok(fuzz::escalate()),

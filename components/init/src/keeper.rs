@@ -75,7 +75,7 @@ impl<'a> Keeper<'a> {
                 Ok(_) => ward.started = Some(rt::time::now()),
                 Err(Error::Dead) if ward.built.component.restart => {
                     rt::println!("component {name} died when it was started");
-                    supervise::faulted(ward.built.id);
+                    ward.ended();
                 }
                 Err(error) => {
                     return Err(Trouble(alloc::format!(
@@ -139,9 +139,9 @@ impl<'a> Keeper<'a> {
                 ward.looks = (ward.looks + 1).min(DOUBLINGS);
             }
             Err(Trouble(sentence)) => {
-                let built = &self.wards[n].built;
-                rt::println!("component {}: {sentence}", built.component.name);
-                supervise::faulted(built.id);
+                let ward = &self.wards[n];
+                rt::println!("component {}: {sentence}", ward.built.component.name);
+                ward.ended();
             }
         }
     }
@@ -178,6 +178,13 @@ impl<'a> Keeper<'a> {
 }
 
 impl Ward<'_> {
+    /// Its START did not succeed. Where it faulted, that is known already.
+    fn ended(&self) {
+        if !supervise::is_dead(self.built.id) {
+            supervise::faulted(self.built.id);
+        }
+    }
+
     /// It died: when is it started anew, if at all?
     fn plan(&mut self) {
         let now = rt::time::now();

@@ -17,4 +17,5 @@ pub mod clock;
 pub mod pci;
 pub mod place;
 pub mod runs;
+pub mod trace;
 pub mod trials;

@@ -16,6 +16,7 @@ mod grants;
 mod image;
 mod keeper;
 mod memory;
+mod report;
 mod space;
 mod supervise;
 mod trouble;
@@ -79,6 +80,7 @@ extern "C" fn dispatch(
     let reply = match (badge.interface(), method) {
         _ if badge == Badge::default() => run(),
         (Badge::LIFECYCLE, lifecycle::FAULT) => supervise::fault(args),
+        (Badge::LIFECYCLE, lifecycle::TRACE) => report::note(badge.client(), args),
         (interface, _) => {
             let call = rt::Call {
                 method,
@@ -142,6 +144,7 @@ fn boot() -> Result<Keeper<'static>> {
         .map_err(|e| unusable(e.text()))?;
     let image = Image::decode(image).map_err(|e| unusable(&format!("{e}")))?;
     let image: &'static Image = Box::leak(Box::new(image));
+    report::prepare(&archive, image);
     let mut stock = Stock::new(boot)?;
     enough_memory(image, stock.total_bytes() + boot.archive_bytes)?;
 

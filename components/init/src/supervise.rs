@@ -3,15 +3,12 @@
 //! the component is dead, its device silent, scheduler and CBUF manager know. Whether it is
 //! started anew is [`crate::keeper`]'s business, on init's own thread.
 
-use core::fmt::Write;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use abi::op::lifecycle::fault;
 use abi::start::{Name, init_slot};
 use abi::{CPtr, ComponentId, Error, ThreadId, start::StartInfo};
 use init::pci::Address;
 use rt::cap;
-use rt::console::Line;
 
 use crate::built::Built;
 use crate::grants::nothing;
@@ -31,7 +28,6 @@ struct Record {
     device: AtomicU32,
     faults: AtomicU64,
     restarts: AtomicU64,
-    name: [AtomicU64; 3],
 }
 
 // Constants of interior mutability, for array initialisation alone.
@@ -41,7 +37,6 @@ const EMPTY: Record = Record {
     device: AtomicU32::new(0),
     faults: AtomicU64::new(0),
     restarts: AtomicU64::new(0),
-    name: [const { AtomicU64::new(0) }; 3],
 };
 
 static RECORDS: [Record; ComponentId::MAX] = [EMPTY; ComponentId::MAX];
@@ -97,12 +92,6 @@ pub fn watch(components: &[Built<'_>], free_pages: u64) {
         let Some(record) = RECORDS.get(usize::from(built.id.0)) else {
             continue;
         };
-        let (mut name, text) = ([0; 24], built.component.name.as_bytes());
-        let len = text.len().min(name.len());
-        name[..len].copy_from_slice(&text[..len]);
-        for (word, bytes) in record.name.iter().zip(name.as_chunks::<8>().0) {
-            word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-        }
         let device = built.device.map_or(0, pack);
         record.device.store(device, Ordering::Relaxed);
         record.object.store(built.object.0, Ordering::Relaxed);
@@ -127,29 +116,10 @@ fn is_in(set: &AtomicU64, id: ComponentId) -> bool {
 
 /// A component faulted on this thread. Ends it; the thread goes back to the component's invoker.
 pub fn fault(args: [u64; 4]) -> rt::Reply {
-    let [what, address, instruction, stack] = args;
+    let [what, place @ ..] = args;
     let id = ComponentId((what >> 32) as u16);
-    let kind = fault::NAMES
-        .get(what as u32 as usize)
-        .copied()
-        .unwrap_or("fault");
-    let record = record(id).ok_or(Error::NotFound)?;
-    let mut line = Line::new();
-    // A line never refuses text.
-    let _ = write!(line, "component ");
-    for word in &record.name {
-        for byte in word.load(Ordering::Relaxed).to_le_bytes() {
-            if byte != 0 {
-                let _ = write!(line, "{}", char::from(byte));
-            }
-        }
-    }
-    let thread = rt::thread_id().0;
-    let _ = writeln!(
-        line,
-        ", thread {thread}: {kind}, address {address:#x}, instruction {instruction:#x}, stack {stack:#x}; it is killed"
-    );
-    drop(line);
+    record(id).ok_or(Error::NotFound)?;
+    crate::report::print(id, what & u64::from(u32::MAX), place);
     faulted(id);
     Err(Error::Dead)
 }
@@ -200,6 +170,10 @@ fn tell_of_death(id: ComponentId) {
         Ok(()) | Err(Error::NotFound) => {}
         Err(error) => rt::println!("cannot tell the CBUF manager: {error}"),
     }
+}
+
+pub fn is_dead(id: ComponentId) -> bool {
+    is_in(&DEAD, id)
 }
 
 /// Deaths that the keeper has not seen, as a bit set.

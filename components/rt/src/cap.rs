@@ -166,6 +166,22 @@ pub mod mapping {
     }
 }
 
+/// The component that runs.
+pub mod own {
+    use super::*;
+    use abi::ComponentId;
+
+    /// For a supervisor that handles a fault: who waits for the faulting component on this
+    /// thread, the innermost first, as far as the kernel tells.
+    pub fn invokers() -> Result<impl Iterator<Item = ComponentId>, Error> {
+        let words = syscall(CPtr::OWN, op::own::INVOKERS, [0; 5])?;
+        let ids = words
+            .into_iter()
+            .flat_map(|word| [0, 16, 32, 48].map(|shift| (word >> shift) as u16));
+        Ok(ids.take_while(|id| *id != u16::MAX).map(ComponentId))
+    }
+}
+
 /// Components.
 pub mod component {
     use super::*;

@@ -31,8 +31,7 @@ pub type Dispatch = extern "C" fn(u64, u64, u64, u64, u64, u64, &mut [u64; 5]);
 pub struct Component {
     pub start: fn(&'static abi::start::StartInfo) -> Result<(), Error>,
     pub thread: Option<fn(u64) -> !>,
-    /// Address of the code that its own faults go to; 0 for none.
-    pub fault: fn() -> u64,
+    pub fault: crate::fault::Entry,
     pub serve: fn(u16, Call) -> Reply,
 }
 
@@ -85,7 +84,7 @@ fn live(component: &'static Component, method: u64, argument: u64, out: &mut [u6
 }
 
 fn start(component: &Component) -> Reply {
-    crate::fault::register((component.fault)())?;
+    crate::fault::register(component.fault)?;
     crate::heap::claim();
     crate::cbuf::attach();
     (component.start)(crate::info())?;
@@ -104,7 +103,7 @@ pub fn put(reply: Reply, out: &mut [u64; 5]) {
 }
 
 /// Prints the message of a panic and stops the component: its supervisor sees an illegal
-/// instruction, the thread goes back to its invoker with [`Error::Dead`].
+/// instruction and where it comes from, the thread goes back to its invoker with [`Error::Dead`].
 pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
     let mut line = Line::new();
     // A line never refuses text.
@@ -174,7 +173,7 @@ macro_rules! entry {
 /// rt::component! {
 ///     start: start,                       // fn(&'static StartInfo) -> Result<(), abi::Error>
 ///     thread: main,                       // fn(argument: u64) -> !; left out when it has none
-///     fault: fault,                       // rt::fault::Handler; left out: faults go to the supervisor
+///     fault: fault,                       // rt::fault::Handler; left out: a backtrace, then the supervisor
 ///     serve: { stubs::net::INTERFACE => net }   // fn(rt::Call) -> rt::Reply
 /// }
 /// ```
@@ -191,7 +190,7 @@ macro_rules! component {
         static __COMPONENT: $crate::component::Component = $crate::component::Component {
             start: $start,
             thread: __THREAD,
-            fault: __fault_address,
+            fault: __FAULT,
             serve: __serve,
         };
 

@@ -4,16 +4,18 @@
 //! [`crate::component!`] takes the handler. It runs on the thread that faulted, on a stack of its
 //! own (8 KiB at the top of the thread's stack place), so that it also sees the thread's stack
 //! run over. It may do whatever other code of the component may, as long as it waits for nothing
-//! that the interrupted code holds: a lock, the allocator. A fault inside it, and what it gives
-//! up, go to the supervisor. Source: Barrelfish, chapter 3.5 (self-paging).
+//! that the interrupted code holds: a lock, the allocator. A fault inside it goes to the
+//! supervisor; so does what it gives up, with a backtrace ([`crate::backtrace`], which is also
+//! the handler of components that name none). Source: Barrelfish, chapter 3.5 (self-paging).
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
-use abi::layout::{FAULT_STACK, STACK_STRIDE, STACKS};
+use abi::layout::{STACK_STRIDE, STACKS};
 use abi::op::own;
 use abi::{CPtr, Error, ThreadId};
 
+use crate::backtrace::{self, Site};
 use crate::invoke::{MXCSR, syscall};
 
 /// What the handler decides.
@@ -70,25 +72,36 @@ impl Fault {
     }
 }
 
-/// Tells the kernel where faults go: to [`enter`], if the component has a handler (and then its
-/// stacks must hold more than the handler's part).
-pub(crate) fn register(entry: u64) -> Result<(), Error> {
-    if entry == 0 {
-        return Ok(());
-    }
-    if crate::info().stack_bytes <= FAULT_STACK as u64 {
+/// Where a component's faults go, and how much of each stack place is for that.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub code: unsafe extern "C" fn() -> !,
+    pub stack_bytes: usize,
+}
+
+/// Tells the kernel where faults go. The component's stacks must hold more than that needs.
+pub(crate) fn register(entry: Entry) -> Result<(), Error> {
+    let bytes = entry.stack_bytes as u64;
+    if crate::info().stack_bytes <= bytes {
         return Err(Error::BadSize);
     }
-    syscall(CPtr::OWN, own::SET_HANDLER, [entry, 0, 0, 0, 0]).map(drop)
+    let code = entry.code as *const () as u64;
+    syscall(CPtr::OWN, own::SET_HANDLER, [code, bytes, 0, 0, 0]).map(drop)
 }
 
 /// Calls the handler; what it gives up goes to the supervisor, which may resume the thread.
 #[doc(hidden)]
 pub fn decide(handler: Handler, fault: &mut Fault) {
     if handler(fault) == Verdict::GiveUp {
-        let what = [fault.kind, fault.address, fault.rip, fault.rsp, 0];
         // Comes back only if the supervisor says so; there is no other way to go on then.
-        let _ = syscall(CPtr::OWN, own::GIVE_UP, what);
+        backtrace::give_up(&Site {
+            kind: fault.kind,
+            address: fault.address,
+            rip: fault.rip,
+            rsp: fault.rsp,
+            rbp: fault.rbp,
+        });
     }
 }
 
@@ -192,16 +205,17 @@ pub unsafe extern "C" fn enter() -> ! {
     )
 }
 
-/// The component's entry, and the one for faults where it handles them.
+/// The component's entry, and the one for its faults.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! fault_entry {
     () => {
-        fn __fault_address() -> u64 {
-            0
-        }
+        const __FAULT: $crate::fault::Entry = $crate::fault::Entry {
+            code: $crate::backtrace::enter,
+            stack_bytes: $crate::abi::layout::REPORT_STACK,
+        };
 
-        $crate::entry!(__dispatch);
+        $crate::entry!(below $crate::abi::layout::REPORT_STACK; __dispatch);
     };
     ($handler:expr) => {
         extern "C" fn __decide(fault: &mut $crate::fault::Fault) {
@@ -218,9 +232,10 @@ macro_rules! fault_entry {
             )
         }
 
-        fn __fault_address() -> u64 {
-            __fault as *const () as u64
-        }
+        const __FAULT: $crate::fault::Entry = $crate::fault::Entry {
+            code: __fault,
+            stack_bytes: $crate::abi::layout::FAULT_STACK,
+        };
 
         $crate::entry!(below $crate::abi::layout::FAULT_STACK; __dispatch);
     };

@@ -13,9 +13,11 @@ pub const START_INFO: usize = 0x1000_0000;
 pub const STACKS: usize = 0x2000_0000;
 /// A power of two, so that the runtime finds a thread's own words by masking `rsp`.
 pub const STACK_STRIDE: usize = 0x4_0000;
-/// A component that handles its own faults leaves so many bytes at the top of each stack place to
-/// its handler; its threads' stacks begin below.
+/// A component with a fault handler of its own leaves so many bytes at the top of each stack place
+/// to the handler; its threads' stacks begin below.
 pub const FAULT_STACK: usize = 8192;
+/// The same where the handler is the runtime's, which reports the fault and does nothing else.
+pub const REPORT_STACK: usize = 512;
 /// Private memory for the component's allocator, sized by its description.
 pub const HEAP: usize = 0x4000_0000;
 /// Device memory that the description grants, in the order granted, each on a page boundary

@@ -79,10 +79,12 @@ pub mod component {
 /// the kernel knows nothing of the fault: the handler restores what it likes and jumps back. So a handler is ordinary code of its component, which may
 /// invoke others and be preempted, and whoever it invokes may handle faults too.
 ///
-/// A fault with `rsp` in the handler's part of the stack place
-/// ([`crate::layout::FAULT_STACK`]) goes to the supervisor, as all do without a handler.
+/// A fault with `rsp` in the handler's part of the stack place goes to the supervisor, as all do
+/// without a handler.
 pub mod own {
-    /// `a0` the handler's address, 0 for none. A component that is revived has none.
+    /// `a0` the handler's address, 0 for none, `a1` bytes at the top of each stack place that are
+    /// its part (1 to [`crate::layout::STACK_STRIDE`]; without a handler they mean nothing). A
+    /// component that is revived has none.
     pub const SET_HANDLER: u64 = 1;
     /// What the last fault of this thread in this component interrupted, once: `r0` instruction,
     /// `r1` = flags | kind ([`super::lifecycle::fault`]) << 32, `r2` stack pointer, `r3` address.
@@ -91,6 +93,14 @@ pub mod own {
     /// Gives a fault to the supervisor: `a0` kind, `a1` address, `a2` instruction, `a3` stack
     /// pointer, which it is told as they are. Returns when the supervisor resumes the thread.
     pub const GIVE_UP: u64 = 3;
+    /// Tells the supervisor where a fault comes from before it is given up: the four arguments go
+    /// to it as [`super::lifecycle::TRACE`] has them. `BadState` when no supervisor can take
+    /// them.
+    pub const TRACE: u64 = 4;
+    /// For a supervisor that a fault or a trace has brought this thread to: the components that
+    /// wait for the faulting one in invocations, the innermost first, as 16-bit ids from `r0`'s
+    /// lowest bits on; `0xffff` where there are no more. `BadState` at any other time.
+    pub const INVOKERS: u64 = 5;
 }
 
 /// On a **Thread**.
@@ -183,8 +193,18 @@ pub mod lifecycle {
     /// The kernel itself kills the component, says so on the console and returns the thread with
     /// `Dead` when nobody can help: no living supervisor, a thread that is already in a fault, a
     /// full invocation stack, or a supervisor that waits further down the same thread's
-    /// invocation stack (as `init` does during START), whose stack a second entry would overwrite.
+    /// invocation stack, whose stack a second entry would overwrite. The frame where a thread
+    /// began does not count: a supervisor with threads of its own (as `init`'s, in START) takes
+    /// what comes in on stacks other than those that its threads begin on.
     pub const FAULT: u64 = 2;
+    /// To the supervisor, from [`super::own::TRACE`]: return addresses on the faulting thread's
+    /// stack, as the faulting component claims. `rdi` = place of the first of them in the whole
+    /// trace, the innermost return address being 1 (which begins a trace anew); `rsi`, `rdx`,
+    /// `r8` = two addresses each, the first in the lower half; 0 for none. Places are left out
+    /// where a trace is too long. Status 0 resumes, as for FAULT.
+    pub const TRACE: u64 = 3;
+    /// Addresses in one TRACE.
+    pub const TRACE_ADDRESSES: usize = 6;
     pub mod fault {
         pub const PAGE_READ: u64 = 0;
         pub const PAGE_WRITE: u64 = 1;

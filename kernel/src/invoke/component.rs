@@ -97,6 +97,6 @@ fn revive(call: &mut Call, pointer: *mut Component) -> Result {
         return Err(Error::BadState);
     }
     component.life = Life::Alive;
-    component.handler = 0;
+    component.handler_stack = Component::NO_HANDLER;
     DONE
 }

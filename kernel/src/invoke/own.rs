@@ -4,18 +4,25 @@ use super::leave;
 use crate::arch::{idt, regs::Regs};
 use crate::cpu::Cpu;
 use crate::memory::USER_END;
+use crate::object::Component;
+use crate::object::thread::{FAULT_RIP, Frame};
 use crate::trap;
-use abi::Error;
+use abi::layout::STACK_STRIDE;
 use abi::op::own;
+use abi::{ComponentId, Error};
 use core::ptr;
+
+const STACK_STRIDE_BYTES: u64 = STACK_STRIDE as u64;
 
 /// On return the thread continues from `regs`, as after any other system call.
 pub fn invoke(cpu: &mut Cpu, regs: &mut Regs) {
     cpu.system_calls += 1;
     let result = match regs.rax {
         own::FAULT => fault(cpu),
-        own::SET_HANDLER => set_handler(cpu, regs.rdi),
+        own::SET_HANDLER => set_handler(cpu, regs.rdi, regs.rsi),
         own::GIVE_UP => give_up(cpu, regs),
+        own::TRACE => trace(cpu, regs),
+        own::INVOKERS => invokers(cpu),
         _ => Err(Error::BadOperation),
     };
     let refused = result.is_err();
@@ -26,12 +33,21 @@ pub fn invoke(cpu: &mut Cpu, regs: &mut Regs) {
     leave(cpu, regs, None, refused);
 }
 
-fn set_handler(cpu: &mut Cpu, handler: u64) -> Result<[u64; 4], Error> {
+fn set_handler(cpu: &mut Cpu, handler: u64, stack: u64) -> Result<[u64; 4], Error> {
     if handler >= USER_END {
         return Err(Error::BadArgument);
     }
+    let stack = match (handler, stack) {
+        (0, _) => Component::NO_HANDLER,
+        // With no part of its own, a handler that faults would go to itself for ever.
+        (_, 1..=STACK_STRIDE_BYTES) => stack - 1,
+        _ => return Err(Error::BadSize),
+    };
     // SAFETY: the current component is live; a thread in the tombstone executes nothing.
-    unsafe { (*cpu.component).handler = handler };
+    unsafe {
+        (*cpu.component).handler = handler;
+        (*cpu.component).handler_stack = stack;
+    }
     Ok([0; 4])
 }
 
@@ -44,6 +60,39 @@ fn fault(cpu: &mut Cpu) -> Result<[u64; 4], Error> {
     fault.component = ptr::null_mut();
     let flags = fault.rflags | fault.kind << 32;
     Ok([fault.rip, flags, fault.rsp, fault.address])
+}
+
+/// Success is what the thread finds when the supervisor resumes it.
+fn trace(cpu: &mut Cpu, regs: &mut Regs) -> Result<[u64; 4], Error> {
+    let what = [regs.rdi, regs.rsi, regs.rdx, regs.r8];
+    let mut after = *regs;
+    after.set_results(0, [0; 4]);
+    (after.rcx, after.r9, after.r10, after.r11) = (0, 0, 0, 0);
+    trap::trace(cpu, &mut after, what)?;
+    idt::resume(&after)
+}
+
+/// Ids of the components below the faulting one on the current thread's invocation stack.
+fn invokers(cpu: &mut Cpu) -> Result<[u64; 4], Error> {
+    const IDS: usize = 4;
+    let frames = cpu.frames(cpu.thread);
+    let [below @ .., fault] = frames else {
+        return Err(Error::BadState);
+    };
+    if fault.rip != FAULT_RIP {
+        return Err(Error::BadState);
+    }
+    // SAFETY: a frame's component is live or the tombstone.
+    let id = |frame: &Frame| unsafe { (*frame.component).id };
+    let mut ids = below.iter().rev().map(id);
+    let mut words = [0; 4];
+    for word in &mut words {
+        for place in 0..IDS {
+            let ComponentId(id) = ids.next().unwrap_or(ComponentId(u16::MAX));
+            *word |= u64::from(id) << (16 * place);
+        }
+    }
+    Ok(words)
 }
 
 /// Success is what the thread finds if the supervisor resumes it.

@@ -45,8 +45,11 @@ pub struct Component {
     /// RFLAGS of user code in it: interrupts on or off.
     pub flags: u64,
     pub entry: u64,
-    /// Where it handles its own faults; 0 for nowhere.
+    /// Where it handles its own faults.
     pub handler: u64,
+    /// A fault with the stack pointer at most so far below the top of the stack place goes to the
+    /// supervisor: it is the handler's own, or there is none ([`Component::NO_HANDLER`]).
+    pub handler_stack: u64,
     pub id: ComponentId,
     /// The space tag it holds, 0 for none.
     pub tag: u16,
@@ -69,12 +72,16 @@ impl Component {
             flags: FLAGS_ALWAYS_ONE,
             entry: 0,
             handler: 0,
+            handler_stack: Self::NO_HANDLER,
             id: ComponentId(u16::MAX),
             tag: 0,
             l1: Phys(0),
             next: ptr::null_mut(),
         }
     }
+
+    /// Every fault goes to the supervisor.
+    pub const NO_HANDLER: u64 = u64::MAX;
 
     pub fn alive(&self) -> bool {
         self.life == Life::Alive
@@ -146,6 +153,7 @@ pub fn configure(cpu: &mut Cpu, object: SlotRef, with: Configuration) -> Result<
         (*pointer).cspace_slots = slots;
         (*pointer).flags = Component::flags_for(with.no_preempt);
         (*pointer).entry = with.entry;
+        (*pointer).handler_stack = Component::NO_HANDLER;
         (*pointer).id = with.id;
         (*pointer).life = Life::Alive;
         (*pointer).next = cpu.components;

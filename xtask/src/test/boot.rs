@@ -86,7 +86,10 @@ fn itself(project: &Project, outcomes: &mut Outcomes, test: &str, image: &Image)
                 }
             } else if let Some(status) = running.ended() {
                 return match exit_code(status) {
-                    Some(0) => Ok(()),
+                    Some(0) => {
+                        running.console.drain();
+                        super::trace::check(&image.name, &running.console.seen)
+                    }
                     Some(code) => Err(ended(&running, &format!("it ended with code {code}"))),
                     None => Err(ended(
                         &running,

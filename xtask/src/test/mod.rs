@@ -6,6 +6,7 @@ mod corners;
 mod host;
 mod load;
 mod tool;
+mod trace;
 mod web;
 
 use crate::TestArgs;

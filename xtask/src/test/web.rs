@@ -1,6 +1,6 @@
 //! The web server from outside: one machine, many clients, raw bytes.
 
-use super::{Outcomes, boot, corners, load};
+use super::{Outcomes, boot, corners, load, trace};
 use crate::http::{self, Answer, Connection, ask, get};
 use crate::machine::Running;
 use crate::net::{self, Network};
@@ -38,10 +38,11 @@ const TESTS: [(&str, Test); 16] = [
 
 const RETURNED: &str = "memory is returned to the page";
 const COMES_BACK: &str = "a component that faults comes back";
+const TRACED: &str = "a fault shows the functions that led to it";
 
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
     let name = |what: &str| format!("web: {what}");
-    let more = [RETURNED, COMES_BACK];
+    let more = [RETURNED, COMES_BACK, TRACED];
     let tests = || TESTS.into_iter().chain(corners::TESTS);
     let mut all = tests().map(|(what, _)| what).chain(more);
     if all.any(|what| outcomes.wants(&name(what))) {
@@ -59,6 +60,11 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
                 memory_is_returned(outcomes, &mut served);
                 outcomes.run(&name(COMES_BACK), || {
                     cgi_comes_back(served.port).map_err(|why| served.explain(&why))
+                });
+                outcomes.run(&name(TRACED), || {
+                    let answer = get(served.port, "/cgi?crash")?;
+                    let told = expect(&answer, 502).and_then(|()| cgi_is_traced(&mut served));
+                    told.map_err(|why| served.explain(&why))
                 });
             }
             Err(why) => outcomes.count("web: boots", Err(why)),
@@ -165,6 +171,19 @@ fn cgi_comes_back(port: u16) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The console names the function that crashed, who invoked the component, and no part of how it
+/// panicked.
+fn cgi_is_traced(served: &mut Served) -> Result<(), String> {
+    let console = &mut served.running.console;
+    while console.next(Duration::from_millis(200)).is_some() {}
+    let trace = trace::of(&console.seen, "cgi").ok_or("nothing was printed")?;
+    let pattern = ["  0: cgi::crash+0x", "*", "  invoked by webserver"];
+    if trace::matches(&trace, &pattern) {
+        return Ok(());
+    }
+    Err(format!("the backtrace is\n    {}", trace.join("\n    ")))
 }
 
 fn load_of(port: u16, keep_alive: bool, path: &str) -> Result<(), String> {
