@@ -1,17 +1,25 @@
 //! What the capability system asks of the machine, and the part of a core's state that must
-//! change when an object goes: who runs where, and the lists of configured objects.
+//! change when an object goes: who runs where, and the configured objects.
 
 use crate::arch::features::Features;
 use crate::arch::space::{self, Space, TAGS};
 use crate::memory::{FIRST_KERNEL_ENTRY, Phys};
 use crate::object::component::Life;
-use crate::object::thread::{Frame, Waiting};
+use crate::object::registry::Registry;
+use crate::object::thread::{FRAMES, Frame, Waiting};
 use crate::object::{Component, Thread};
-use abi::CapType;
+use abi::{CapType, ComponentId, ThreadId};
 use cap::{Cap, Platform};
 use core::ptr;
 
 const TABLE_ENTRIES: usize = 512;
+
+/// Configured components and threads that a core takes.
+const COMPONENTS: usize = ComponentId::MAX;
+const THREADS: usize = ThreadId::MAX;
+/// What it costs to look at all of them, and at all threads' frames, in words looked at.
+const EACH_COMPONENT: u32 = 2 * COMPONENTS as u32;
+const EACH_FRAME: u32 = (THREADS * (FRAMES + 4)) as u32;
 
 /// A core's running state. The fields that an invocation uses come first.
 #[repr(C)]
@@ -28,8 +36,8 @@ pub struct Machine {
     pub tombstone: Component,
     /// The first component, whose fault ends the machine.
     pub init: *mut Component,
-    pub components: *mut Component,
-    pub threads: *mut Thread,
+    pub components: Registry<Component, COMPONENTS>,
+    pub threads: Registry<Thread, THREADS>,
     pub event_thread: *mut Thread,
     /// Event bits that have an Irq capability.
     pub irqs: u64,
@@ -50,8 +58,8 @@ impl Machine {
             thread: ptr::null_mut(),
             tombstone: Component::tombstone(),
             init: ptr::null_mut(),
-            components: ptr::null_mut(),
-            threads: ptr::null_mut(),
+            components: Registry::new(),
+            threads: Registry::new(),
             event_thread: ptr::null_mut(),
             irqs: 0,
             kernel_space: Space::untagged(Phys(0)),
@@ -101,22 +109,20 @@ impl Machine {
 
     /// Every configured thread of this core.
     pub fn each_thread(&mut self, mut action: impl FnMut(&mut Self, *mut Thread)) {
-        let mut thread = self.threads;
-        while !thread.is_null() {
-            // SAFETY: the list holds live threads only: they leave it in `forget_thread`.
-            let next = unsafe { (*thread).next };
-            action(self, thread);
-            thread = next;
+        for place in 0..THREADS {
+            let thread = self.threads.get(place);
+            if !thread.is_null() {
+                action(self, thread);
+            }
         }
     }
 
     fn each_component(&mut self, mut action: impl FnMut(&mut Self, *mut Component)) {
-        let mut component = self.components;
-        while !component.is_null() {
-            // SAFETY: the list holds live components only: they leave it in `forget_component`.
-            let next = unsafe { (*component).next };
-            action(self, component);
-            component = next;
+        for place in 0..COMPONENTS {
+            let component = self.components.get(place);
+            if !component.is_null() {
+                action(self, component);
+            }
         }
     }
 
@@ -160,7 +166,7 @@ impl Machine {
     pub fn in_use(&mut self, component: *mut Component) -> bool {
         let mut used = false;
         self.each_thread(|machine, thread| {
-            // SAFETY: the list holds live threads.
+            // SAFETY: the registry holds live threads: they leave it in `forget_thread`.
             let ended = unsafe { (*thread).waiting } == Waiting::Exited;
             let frames = machine.frames(thread);
             used |= !ended
@@ -170,7 +176,12 @@ impl Machine {
         used
     }
 
-    fn forget_component(&mut self, gone: *mut Component) {
+    /// Like all of these: answers how many words it looked at, at most.
+    fn forget_component(&mut self, gone: *mut Component) -> u32 {
+        if !self.components.remove(gone) {
+            // Never configured: nobody knows it.
+            return COMPONENTS as u32;
+        }
         let tombstone = &raw mut self.tombstone;
         self.each_thread(|machine, thread| {
             for frame in machine.frames_mut(thread) {
@@ -199,55 +210,42 @@ impl Machine {
         }
         // SAFETY: the component's memory is still an object's: Entries that are deleted only later
         // find it dead.
-        unsafe { (*gone).life = Life::Dead };
-        let mut link: *mut *mut Component = &raw mut self.components;
-        // SAFETY: links of the list of live components; `gone`'s memory is still an object's.
-        unsafe {
-            while !(*link).is_null() {
-                if *link == gone {
-                    *link = (*gone).next;
-                    self.give_tag((*gone).tag);
-                    break;
-                }
-                link = &raw mut (**link).next;
-            }
-        }
+        let tag = unsafe {
+            (*gone).life = Life::Dead;
+            (*gone).tag
+        };
+        self.give_tag(tag);
+        COMPONENTS as u32 + EACH_FRAME
     }
 
-    fn forget_thread(&mut self, gone: *mut Thread) {
+    fn forget_thread(&mut self, gone: *mut Thread) -> u32 {
         if self.thread == gone {
             self.thread = ptr::null_mut();
         }
         if self.event_thread == gone {
             self.event_thread = ptr::null_mut();
         }
-        let mut link: *mut *mut Thread = &raw mut self.threads;
-        // SAFETY: links of the list of live threads; `gone`'s memory is still an object's.
-        unsafe {
-            while !(*link).is_null() {
-                if *link == gone {
-                    *link = (*gone).next;
-                    break;
-                }
-                link = &raw mut (**link).next;
-            }
-        }
+        self.threads.remove(gone);
+        THREADS as u32
     }
 
-    fn forget_cspace(&mut self, gone: Phys) {
+    fn forget_cspace(&mut self, gone: Phys) -> u32 {
         self.each_component(|_, component| {
-            // SAFETY: the list holds live components.
+            // SAFETY: the registry holds live components: they leave it in
+            // `forget_component`.
             let component = unsafe { &mut *component };
             if component.l1 == gone {
                 (component.cspace, component.cspace_slots) = (0, 0);
                 component.life = Life::Dead;
             }
         });
+        EACH_COMPONENT
     }
 
-    fn forget_space(&mut self, gone: Phys) {
+    fn forget_space(&mut self, gone: Phys) -> u32 {
         self.each_component(|machine, pointer| {
-            // SAFETY: the list holds live components.
+            // SAFETY: the registry holds live components: they leave it in
+            // `forget_component`.
             let component = unsafe { &mut *pointer };
             if component.space.pml4() == gone {
                 component.space = machine.kernel_space;
@@ -260,6 +258,7 @@ impl Machine {
                 }
             }
         });
+        EACH_COMPONENT
     }
 }
 
@@ -294,14 +293,17 @@ unsafe impl Platform for Machine {
         }
     }
 
-    fn destroyed(&mut self, cap: &Cap) {
+    fn destroyed(&mut self, cap: &Cap) -> u32 {
         match cap.ty {
             CapType::Component => self.forget_component(Phys(cap.base).pointer()),
             CapType::Thread => self.forget_thread(Phys(cap.base).pointer()),
             CapType::L1CNode => self.forget_cspace(Phys(cap.base)),
             CapType::Pml4 => self.forget_space(Phys(cap.base)),
-            CapType::Irq => self.irqs &= !(1u64.checked_shl(cap.data[0] as u32).unwrap_or(0)),
-            _ => {}
+            CapType::Irq => {
+                self.irqs &= !(1u64.checked_shl(cap.data[0] as u32).unwrap_or(0));
+                0
+            }
+            _ => 0,
         }
     }
 

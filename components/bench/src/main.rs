@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 
+mod longest;
 mod measure;
 mod other;
 
@@ -91,6 +92,7 @@ fn main(_argument: u64) -> ! {
         Ok(mut stock) => {
             suite.tell("measurements", measurements(&mut stock));
             suite.tell("what a switch keeps", switch_keeps(&mut stock));
+            suite.tell("the longest calls", longest::measure(&mut stock));
         }
         Err(error) => suite.tell("memory", Err::<(), Error>(error)),
     }

@@ -24,7 +24,7 @@ fn ticks(mut work: impl FnMut() -> Result<(), Error>) -> Result<u64, Error> {
     Ok(median(with) - median(without))
 }
 
-fn print(name: &str, ticks: u64) {
+pub fn print(name: &str, ticks: u64) {
     rt::println!("BENCH {name} {ticks}");
 }
 

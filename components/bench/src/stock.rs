@@ -78,12 +78,24 @@ impl Stock {
         Ok((self.ram, offset))
     }
 
+    /// The slot handed out last is empty again.
+    pub fn give_back(&mut self, slot: CPtr) {
+        if slot.plus(1) == self.next {
+            self.next = slot;
+        }
+    }
+
+    /// A fresh object.
+    pub fn object(&mut self, captype: CapType, bytes: u64) -> Result<CPtr, Error> {
+        let (ram, offset) = self.take(bytes, PAGE as u64)?;
+        let slot = self.slot();
+        cap::retype(CSPACE, slot, ram, captype, 1, offset, bytes)?;
+        Ok(slot)
+    }
+
     /// A fresh object of one page.
     pub fn page(&mut self, captype: CapType) -> Result<CPtr, Error> {
-        let slot = self.slot();
-        cap::retype(CSPACE, slot, self.ram, captype, 1, self.offset, PAGE as u64)?;
-        self.offset += PAGE as u64;
-        Ok(slot)
+        self.object(captype, PAGE as u64)
     }
 
     /// A fresh table of the next level, at an entry of `parent`.

@@ -98,7 +98,7 @@ pub const PAGE: u64 = 4096;
 pub const COMPONENT_SLOTS: u16 = 4;
 /// Largest L1CNode: 16,384 slots, so four million capabilities.
 pub const MAX_L1_BYTES: u64 = 1 << 20;
-/// Most bytes one `retype` clears, so that it is bounded.
+/// Most bytes one `retype` clears, in pieces of [`crate::clear::PIECE`].
 pub const MAX_ZEROED: u64 = 1 << 20;
 /// Frames nest this deep at most, which bounds the search from a page-table entry to its mapping.
 pub const MAX_NESTING: u16 = 8;

@@ -34,8 +34,13 @@ impl Budget {
         if self.0 == 0 {
             return Err(Error::Again);
         }
-        self.0 = self.0.saturating_sub(work);
+        self.charge(work);
         Ok(())
+    }
+
+    /// Accounts for work that has been done, and may overdraw.
+    fn charge(&mut self, work: u32) {
+        self.0 = self.0.saturating_sub(work);
     }
 }
 
@@ -94,7 +99,7 @@ impl<P: Platform> Caps<P> {
             self.mdb.remove(slot);
             return Ok(());
         }
-        self.platform.destroyed(&cap);
+        budget.charge(self.platform.destroyed(&cap));
         if line.is_simple() {
             self.mdb.remove(slot);
             return Ok(());

@@ -16,6 +16,7 @@
 extern crate std;
 
 pub mod captype;
+pub mod clear;
 pub mod cspace;
 pub mod delete;
 pub mod mapping;
@@ -38,6 +39,8 @@ pub struct Caps<P> {
     mdb: mdb::Mdb,
     /// Last copies whose objects are being taken apart, newest first; see [`delete`].
     pending: Option<SlotRef>,
+    /// How far a large retype has cleared its memory.
+    clearing: clear::Clearing,
     /// Entries were cleared or changed since the last flush.
     stale_tlb: bool,
     /// Since the last flush, entries were given more than a translation buffer may remember.
@@ -52,6 +55,7 @@ impl<P: Platform> Caps<P> {
         Caps {
             mdb: mdb::Mdb::new(),
             pending: None,
+            clearing: clear::Clearing::NONE,
             stale_tlb: false,
             narrow_tlb: false,
             budget: delete::BUDGET,

@@ -31,6 +31,9 @@ const LEVEL_SHIFT: u32 = 9;
 const FIRST_MASK: u64 = (1 << LEVEL_SHIFT) - 1;
 const TABLE_MASK: u64 = !((1 << PAGE_BITS) - 1);
 
+/// Mappings that one call looks up to change their entries.
+const PIECES: u32 = 64;
+
 /// Where a mapping's entries are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
@@ -212,7 +215,8 @@ impl<P: Platform> Caps<P> {
     /// Changes the flags of entries of a table, whichever mappings they belong to.
     ///
     /// Errors: `WrongType` (also for an entry that points to a table), `NoRight` (WRITE), `BadSize`,
-    /// `OutOfRange`, `EntryEmpty`, `BadFlags` (also for more than a mapped capability allowed).
+    /// `OutOfRange`, `EntryEmpty`, `BadFlags` (also for more than a mapped capability allowed),
+    /// `Again`: entries of [`PIECES`] mappings are changed.
     pub fn modify(
         &mut self,
         table: SlotRef,
@@ -226,17 +230,57 @@ impl<P: Platform> Caps<P> {
         if !self.table(base).is_full(run) {
             return Err(Error::EntryEmpty);
         }
-        // Where several mappings share the run, all are checked before the first is changed.
-        if self.piece(base, level, run)?.1.run != run {
-            self.for_each_piece(base, level, run, |_, cap, part| {
-                check_modify(cap, part, flags).map(drop)
-            })?;
-        }
-        let result = self.for_each_piece(base, level, run, |caps, cap, part| {
-            caps.modify_piece(cap, part, flags)
-        });
+        let (cap, part) = self.piece(base, level, run)?;
+        let result = if part.run == run {
+            self.modify_piece(&cap, part, flags).map(drop)
+        } else {
+            self.modify_pieces(base, level, run, flags)
+        };
         self.flush();
         result
+    }
+
+    /// Changes a run that several mappings share: [`PIECES`] of them, all checked before the first
+    /// is changed. Entries that are right already are not looked up, so calls that go on after
+    /// `Again` get further. (Of devices one cannot see that: those are looked up until one is not.)
+    ///
+    /// Errors: as `modify`.
+    fn modify_pieces(
+        &mut self,
+        table: u64,
+        level: Level,
+        run: Run,
+        flags: MapFlags,
+    ) -> Result<(), Error> {
+        if flags.contains(MapFlags::LARGE) && level == Level::Pt {
+            return Err(Error::BadFlags);
+        }
+        let change = Change::to(flags)?;
+        let right = |table: Table, at| {
+            let entry = table.read(at)?;
+            Ok(change.bits(entry, entry) == (0, 0))
+        };
+        let mut at = run.first();
+        while at < run.end() {
+            if right(self.table(table), at)? {
+                at += 1;
+                continue;
+            }
+            let rest = Run::new(level, at, run.end() - at)?;
+            at = self.for_each_piece(table, level, rest, |_, cap, part| {
+                check_modify(cap, part, flags).map(drop)
+            })?;
+            let some = Run::new(level, rest.first(), at - rest.first())?;
+            let mut changed = false;
+            self.for_each_piece(table, level, some, |caps, cap, part| {
+                changed |= caps.modify_piece(cap, part, flags)?;
+                Ok(())
+            })?;
+            if changed && at < run.end() {
+                return Err(Error::Again);
+            }
+        }
+        Ok(())
     }
 
     /// Clears the dirty bits of entries.
@@ -286,33 +330,37 @@ impl<P: Platform> Caps<P> {
         Ok(())
     }
 
-    /// Changes entries of one mapping; all or, with an error, none.
-    fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<(), Error> {
+    /// Changes entries of one mapping; all or, with an error, none. Whether that changed any.
+    fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<bool, Error> {
         let change = check_modify(cap, part, flags)?;
         match self.table(part.table).modify(part.run, change)? {
-            Stale::No => {}
+            Stale::No => return Ok(false),
             Stale::Narrow => self.narrow_tlb = true,
             Stale::Wrong => self.stale_tlb = true,
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Cuts a run of entries in use into pieces of one mapping each.
+    /// Cuts a run of entries in use into pieces of one mapping each, at most [`PIECES`]; where it
+    /// stopped.
     fn for_each_piece(
         &mut self,
         table: u64,
         level: Level,
         run: Run,
         mut act: impl FnMut(&mut Self, &Cap, Place) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<u16, Error> {
         let mut at = run.first();
-        while at < run.end() {
+        for _ in 0..PIECES {
+            if at == run.end() {
+                break;
+            }
             let rest = Run::new(level, at, run.end() - at)?;
             let (cap, part) = self.piece(table, level, rest)?;
             act(self, &cap, part)?;
             at = part.run.end();
         }
-        Ok(())
+        Ok(at)
     }
 
     /// The mapping that the run's first entry belongs to, and what part of the run does too.

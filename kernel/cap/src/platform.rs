@@ -26,8 +26,9 @@ pub unsafe trait Platform {
 
     /// The last copy of `cap` is going: forget the object now, its memory may be another's after
     /// this operation. Called before the slots and entries in it are cleared. Its pointers, a
-    /// loaded Pml4, threads inside a component must all go. Not called for mappings.
-    fn destroyed(&mut self, cap: &Cap);
+    /// loaded Pml4, threads inside a component must all go. Not called for mappings. Answers what
+    /// that cost, in words looked at, for the deletion's account.
+    fn destroyed(&mut self, cap: &Cap) -> u32;
 
     /// Has the processor 1 GiB pages?
     fn has_gib_pages(&self) -> bool;

@@ -13,9 +13,9 @@ impl<P: Platform> Caps<P> {
     ///
     /// Errors: `NoCapability`; `BadRetype` (not from that type, or frames nested too deep);
     /// `NoRight` (a kernel object from what may not be written); `BadSize`; `BadAlign`;
-    /// `OutOfRange`; `Overlaps`; `SlotInUse`; `Again`: a deletion was under way and was carried on
-    /// instead (memory changes hands only when nothing is half deleted). After `Again` look
-    /// the slots up anew.
+    /// `OutOfRange`; `Overlaps`; `SlotInUse`; `Again`: a piece of the memory was cleared, or a
+    /// deletion was under way and was carried on instead (memory changes hands only when nothing is
+    /// half deleted). After `Again` look the slots up anew.
     pub fn retype(
         &mut self,
         source: SlotRef,
@@ -106,8 +106,9 @@ impl<P: Platform> Caps<P> {
         }
 
         if line.zeroed {
-            self.platform.zero(base, total);
+            self.clear(base, total)?;
         }
+        self.made_in(base, base.wrapping_add(total));
         let child = Cap {
             ty,
             rights: source.rights(),

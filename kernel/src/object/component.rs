@@ -8,7 +8,7 @@ use abi::cptr::SLOT_BYTES;
 use abi::{CapType, ComponentId, Error, Rights};
 use cap::captype::COMPONENT_SLOTS;
 use cap::{Slot, SlotRef};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// Which of a Component's own slots holds what.
 mod own {
@@ -54,8 +54,6 @@ pub struct Component {
     /// The space tag it holds, 0 for none.
     pub tag: u16,
     pub l1: Phys,
-    /// Next in its core's list of configured components.
-    pub next: *mut Component,
 }
 
 const _: () = assert!(size_of::<Component>() <= abi::layout::PAGE);
@@ -76,7 +74,6 @@ impl Component {
             id: ComponentId(u16::MAX),
             tag: 0,
             l1: Phys(0),
-            next: ptr::null_mut(),
         }
     }
 
@@ -122,7 +119,10 @@ pub struct Configuration {
 
 /// Configures the fresh component in the slot `object`: it holds copies of what it is made of, and
 /// can be entered from now on.
+///
+/// Errors: `BadState` for one that is configured, `Busy` when the core takes no more of them.
 pub fn configure(cpu: &mut Cpu, object: SlotRef, with: Configuration) -> Result<(), Error> {
+    cpu.components.place()?;
     let parts = [
         (own::CSPACE, Some(with.cspace)),
         (own::SPACE, Some(with.pml4)),
@@ -156,8 +156,7 @@ pub fn configure(cpu: &mut Cpu, object: SlotRef, with: Configuration) -> Result<
         (*pointer).handler_stack = Component::NO_HANDLER;
         (*pointer).id = with.id;
         (*pointer).life = Life::Alive;
-        (*pointer).next = cpu.components;
     }
-    cpu.components = pointer;
+    *cpu.components.place()? = pointer;
     Ok(())
 }

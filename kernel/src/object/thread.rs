@@ -68,8 +68,6 @@ pub struct Thread {
     /// Where it is, and how deep; the core holds both while the thread runs.
     pub component: *mut Component,
     pub top: *mut Frame,
-    /// Next in its core's list of configured threads.
-    pub next: *mut Thread,
     pub frames: [Frame; FRAMES],
 }
 
@@ -93,7 +91,7 @@ impl Thread {
 /// Configures a thread that is fresh or has exited to begin in `component` as if invoked by nobody.
 ///
 /// Errors: `BadState` for a thread that runs or waits, `Dead`, `BadArgument` for an id that has no
-/// stack place.
+/// stack place, `Busy` when the core takes no more threads.
 pub fn configure(
     cpu: &mut Cpu,
     pointer: *mut Thread,
@@ -113,6 +111,10 @@ pub fn configure(
         if !(*component).alive() {
             return Err(Error::Dead);
         }
+        // One that has exited has its place.
+        if fresh {
+            *cpu.threads.place()? = pointer;
+        }
         let mut regs = Regs::user();
         regs.rax = lifecycle::THREAD;
         regs.rdi = argument;
@@ -126,11 +128,6 @@ pub fn configure(
         (*pointer).component = component;
         (*pointer).top = (&raw mut (*pointer).frames).cast();
         (*pointer).waiting = Waiting::Involuntary;
-        // One that has exited is in the list already.
-        if fresh {
-            (*pointer).next = cpu.threads;
-            cpu.threads = pointer;
-        }
     }
     Ok(())
 }

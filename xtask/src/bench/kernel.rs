@@ -33,7 +33,7 @@ const fn figure(key: &'static str, name: &'static str) -> Figure {
     }
 }
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 21] = [
     Figure {
         most: Some(180.0),
         peers: &[(COMPOSITE, 449.0), (SEL4, 415.0)],
@@ -80,6 +80,13 @@ const FIGURES: [Figure; 14] = [
         most: Some(80.0),
         ..figure("noop", "no-op on a kernel object")
     },
+    figure("longest-delete", "longest call: delete, full CNode"),
+    figure("longest-revoke", "longest call: revoke, 16,384 Entries"),
+    figure("longest-retype", "longest call: retype, 256 objects"),
+    figure("longest-clear", "longest call: retype, 1 MiB CNode"),
+    figure("longest-map", "longest call: map, 512 entries"),
+    figure("longest-modify", "longest call: modify, 512 mappings"),
+    figure("longest-table", "longest call: delete, 512 mappings"),
 ];
 
 pub fn run(built: &Built) -> Result<(), String> {

@@ -324,3 +324,30 @@ fn the_last_ram_capability_just_goes() {
     assert_eq!(w.caps.count(), 4);
     check::world(&w);
 }
+
+#[test]
+fn what_the_machine_does_to_forget_objects_is_on_the_account() {
+    for (forgetting, expected) in [(0, 0), (crate::delete::BUDGET, 7)] {
+        let mut w = World::new();
+        w.caps.platform.forgetting = forgetting;
+        let run = w.caps.slots(w.space(), CPtr(8), 8).unwrap();
+        w.caps
+            .retype(w.boot(RAM), run, CapType::Thread, FREE_RAM, 0)
+            .unwrap();
+        w.make(RAM, CapType::L2CNode, FREE_RAM + 16 * PAGE, 0, FREE + 1)
+            .unwrap();
+        let node = w.boot(FREE + 1);
+        for n in 0..8 {
+            let inner = w.caps.inner_slot(node, n).unwrap();
+            w.caps.move_to(inner, w.at(8 + n as u8)).unwrap();
+        }
+        w.caps.platform.destroyed.clear();
+        let (result, again) = w.until_done(|caps| match caps.delete(node) {
+            Err(Error::NoCapability) => Ok(()),
+            result => result,
+        });
+        assert_eq!(result, Ok(()));
+        assert!(again >= expected, "{again} pieces");
+        assert_eq!(destroyed(&w).len(), 9);
+    }
+}

@@ -258,6 +258,44 @@ fn modify_across_mappings() {
     check::world(&w);
 }
 
+/// Memory has a mapping for every entry, then; a device, and once more memory.
+#[test]
+fn modify_across_many_mappings_takes_several_calls() {
+    let mut w = world();
+    let nodes = FREE_RAM + 32 * PAGE;
+    for index in 1..3 {
+        w.make(RAM, CapType::L2CNode, nodes + 4 * PAGE * index, 0, TO)
+            .unwrap();
+        let (l1, node) = (w.boot(L1), w.boot(TO));
+        w.caps.install_l2(l1, index as u32, node).unwrap();
+        w.delete(w.boot(TO)).unwrap();
+    }
+    for entry in 0..400 {
+        let to = w
+            .caps
+            .slot(w.space(), CPtr(256 + u32::from(entry)))
+            .unwrap();
+        let device = (100..300).contains(&entry);
+        let source = w.boot(if device { DEV } else { FRAME });
+        let (table, offset) = (w.boot(PT), u64::from(entry) % 16 * PAGE);
+        let mapped = w.caps.map(table, source, entry, 1, RW, offset, to);
+        mapped.unwrap();
+    }
+    let table = w.boot(PT);
+    for (flags, pieces) in [(R, 6), (R, 0), (RW, 6), (R | MapFlags::UNCACHED, 6)] {
+        let (result, again) = w.until_done(|caps| caps.modify(table, 0, 400, flags));
+        assert_eq!(result, Ok(()));
+        assert_eq!(again, pieces, "{flags:?}");
+        let writable = flags.contains(MapFlags::WRITE);
+        assert!((0..400).all(|n| w.entry(PT, n).is_writable() == writable));
+        check::world(&w);
+    }
+    assert_eq!(
+        w.caps.modify(table, 0, 400, R | LARGE),
+        Err(Error::BadFlags)
+    );
+}
+
 #[test]
 fn modify_through_the_mapping() {
     let mut w = world();

@@ -2,6 +2,7 @@
 
 mod boot;
 mod check;
+mod clear;
 mod delete;
 mod mapping;
 mod model;
@@ -35,6 +36,10 @@ pub struct Machine {
     pub created: Vec<Cap>,
     pub destroyed: Vec<Cap>,
     pub gib_pages: bool,
+    /// What it costs the machine to forget an object.
+    pub forgetting: u32,
+    /// Most bytes that were filled with zeros at once.
+    pub largest_zeroed: u64,
 }
 
 fn layout() -> Layout {
@@ -51,6 +56,8 @@ impl Machine {
             created: Vec::new(),
             destroyed: Vec::new(),
             gib_pages: true,
+            forgetting: 0,
+            largest_zeroed: 0,
         }
     }
 }
@@ -74,14 +81,16 @@ unsafe impl Platform for Machine {
     }
     fn zero(&mut self, base: u64, bytes: u64) {
         assert!(base >= BASE && base + bytes <= BASE + PAGES * PAGE);
+        self.largest_zeroed = self.largest_zeroed.max(bytes);
         // SAFETY: inside the allocation; retype found nobody else using it.
         unsafe { self.virt(base).write_bytes(0, bytes as usize) }
     }
     fn created(&mut self, cap: &Cap) {
         self.created.push(*cap);
     }
-    fn destroyed(&mut self, cap: &Cap) {
+    fn destroyed(&mut self, cap: &Cap) -> u32 {
         self.destroyed.push(*cap);
+        self.forgetting
     }
     fn has_gib_pages(&self) -> bool {
         self.gib_pages
