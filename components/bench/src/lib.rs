@@ -3,7 +3,7 @@
 //! Guarantees: nothing here panics or allocates.
 //! Trusts: what `init` grants, in [`stock`]; the rest has no input but numbers.
 //! Never does: measure. `main.rs` measures the kernel, `callee.rs` and `bare.rs` are invoked by it;
-//! `memory/` measures what memory costs.
+//! `memory/` measures what memory costs, `caps/` capability operations in a large database.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -37,10 +37,11 @@ pub fn median(mut runs: [u64; RUNS]) -> u64 {
 /// Batches that a figure about memory is measured in.
 pub const BATCHES: usize = 5;
 
-/// The batch in the middle.
-pub fn middle(mut batches: [u64; BATCHES]) -> u64 {
-    batches.sort_unstable();
-    batches[BATCHES / 2]
+/// The one in the middle, of an odd number.
+pub fn middle<const COUNT: usize>(mut values: [u64; COUNT]) -> u64 {
+    const { assert!(COUNT % 2 == 1) };
+    values.sort_unstable();
+    values[COUNT / 2]
 }
 
 /// Pseudo-random numbers (xorshift), the same in every run.

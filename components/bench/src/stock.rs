@@ -2,6 +2,7 @@
 
 use abi::captype::MapFlags;
 use abi::layout::{MANAGER_CONTROL, PAGE};
+use abi::start::Grant;
 use abi::start::slot::CSPACE;
 use abi::{CPtr, CapType, Error};
 use rt::cap;
@@ -25,13 +26,17 @@ pub struct Stock {
 }
 
 impl Stock {
-    pub fn new() -> Result<Self, Error> {
+    /// The largest piece of memory that was granted.
+    pub fn ram() -> Option<&'static Grant> {
         let grants = rt::info().grants.iter();
-        let ram = grants
+        grants
             .take(usize::from(rt::info().grants_len))
             .filter(|grant| grant.name.as_str() == "ram")
             .max_by_key(|grant| grant.bytes)
-            .ok_or(Error::NotFound)?;
+    }
+
+    pub fn new() -> Result<Self, Error> {
+        let ram = Self::ram().ok_or(Error::NotFound)?;
         let own = rt::grant("own-pdpt").ok_or(Error::NotFound)?.cap;
         let mut stock = Self {
             ram: ram.cap,
@@ -91,6 +96,12 @@ impl Stock {
         let slot = self.slot();
         cap::retype(CSPACE, slot, ram, captype, 1, offset, bytes)?;
         Ok(slot)
+    }
+
+    /// Takes all that is left: its capability, where it begins in there, and its bytes.
+    pub fn rest(&mut self) -> (CPtr, u64, u64) {
+        let begin = core::mem::replace(&mut self.offset, self.bytes);
+        (self.ram, begin, self.bytes - begin)
     }
 
     /// A fresh object of one page.
