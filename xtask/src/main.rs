@@ -157,9 +157,7 @@ fn build(project: &Project, image: Option<&str>) -> Result<(), String> {
 }
 
 fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(), String> {
-    let Some(image) = bench::image(name)? else {
-        return bench::run_here(name, project, rounds);
-    };
+    let image = bench::image(name)?;
     install::everything()?;
     build::image(project, image)?;
     let packed = compose::pack(project, image)?;
@@ -169,5 +167,5 @@ fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(
         kernel,
         image: packed.path,
     };
-    bench::run(name, &built, rounds, seconds)
+    bench::run(name, project, &built, rounds, seconds)
 }

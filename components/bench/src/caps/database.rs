@@ -1,6 +1,6 @@
 //! A mapping database as a system that has run for a while may have it. Memory is divided into
-//! places of one size, which are taken in an order that jumps about. Each is a Ram; out of nine in
-//! ten, objects are made: frames of random sizes, smaller Ram with a frame in it, page tables, threads
+//! places of one size, which are taken in an order that jumps about. Each is a Ram; out of three in
+//! four, objects are made: frames of random sizes, smaller Ram with a frame in it, page tables, threads
 //! and CNodes. Every fifth capability has a copy. The other places stay whole.
 
 extern crate alloc;
@@ -23,7 +23,7 @@ const PLACE_BYTES: u64 = PAGES * PAGE_BYTES;
 /// Page of a place in use that stays free, for what is measured.
 pub const FREE_PAGE: u64 = PAGES - 1;
 /// One in so many places stays whole.
-const WHOLE_ONE_IN: u64 = 10;
+const WHOLE_ONE_IN: u64 = 4;
 /// One in so many capabilities is copied.
 const COPIED_ONE_IN: u64 = 5;
 /// Objects have at most two to the power of this pages.

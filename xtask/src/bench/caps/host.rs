@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 
-use super::report::{self, Goal, Row, median};
+use crate::bench::report::{Goal, Row, median};
 use crate::progress::Step;
 use crate::project::Project;
 
@@ -67,12 +67,8 @@ impl Mix {
     }
 }
 
-pub fn run(project: &Project, rounds: usize) -> Result<(), String> {
-    let measured = parse(&measure(project, rounds)?)?;
-    let rows = rows(&measured)?;
-    let folder = project.target().join("bench");
-    let title = "Mapping database: cycles an operation";
-    report::publish(&folder, "caps", title, &rows)
+pub fn run(project: &Project, rounds: usize) -> Result<Vec<Row>, String> {
+    rows(&parse(&measure(project, rounds)?)?)
 }
 
 /// Builds the bench as the kernel is built, and runs it: a line for each round, size and design.
