@@ -46,6 +46,8 @@ pub struct Machine {
     features: Option<Features>,
     /// Space tags in use, a bit each; tag 0 stays the kernel's.
     tags: [u64; TAGS / 64],
+    /// Two components have, or had, the same address space, under two tags.
+    shared_spaces: bool,
 }
 
 impl Machine {
@@ -65,6 +67,7 @@ impl Machine {
             kernel_space: Space::untagged(Phys(0)),
             features: None,
             tags: [0; TAGS / 64],
+            shared_spaces: false,
         }
     }
 
@@ -85,6 +88,12 @@ impl Machine {
 
     /// What a component over `pml4` loads into CR3, with the tag it has to give back, if any.
     pub fn new_space(&mut self, pml4: Phys) -> (Space, u16) {
+        let mut shared = false;
+        self.each_component(|_, component| {
+            // SAFETY: the list holds live components.
+            shared |= unsafe { (*component).space.pml4() } == pml4;
+        });
+        self.shared_spaces |= shared;
         if self.tagged() {
             for (word, bits) in self.tags.iter_mut().enumerate() {
                 let free = (!*bits).trailing_zeros();
@@ -271,6 +280,19 @@ unsafe impl Platform for Machine {
 
     fn flush_tlb(&mut self) {
         space::flush(self.tagged());
+    }
+
+    fn flush_page(&mut self, pml4: u64, address: u64) {
+        // SAFETY: the current component is live.
+        let loaded = unsafe { (*self.component).space.pml4() } == Phys(pml4);
+        match (self.tagged(), loaded) {
+            // Nothing is cached but of the space that is loaded.
+            (false, false) => {}
+            (false, true) => space::flush_page(address),
+            // What is cached of the loaded space has its tag, if no other component uses it too.
+            (true, true) if !self.shared_spaces => space::flush_page(address),
+            (true, _) => space::flush(true),
+        }
     }
 
     fn zero(&mut self, base: u64, bytes: u64) {

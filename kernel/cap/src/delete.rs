@@ -75,13 +75,6 @@ impl<P: Platform> Caps<P> {
         Err(Error::Again)
     }
 
-    pub(crate) fn flush(&mut self) {
-        if self.stale_tlb {
-            (self.stale_tlb, self.narrow_tlb) = (false, false);
-            self.platform.flush_tlb();
-        }
-    }
-
     /// Removes the capability, or marks it and puts it on the list. Nothing for one that is there.
     pub(crate) fn begin_delete(&mut self, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
         if slot.is_deleting() || slot.is_empty() {

@@ -28,6 +28,7 @@ pub mod revoke;
 pub mod slot;
 #[cfg(test)]
 mod tests;
+mod tlb;
 
 pub use cspace::{CSpace, SlotRun};
 pub use object::Identity;
@@ -41,10 +42,7 @@ pub struct Caps<P> {
     pending: Option<SlotRef>,
     /// How far a large retype has cleared its memory.
     clearing: clear::Clearing,
-    /// Entries were cleared or changed since the last flush.
-    stale_tlb: bool,
-    /// Since the last flush, entries were given more than a translation buffer may remember.
-    narrow_tlb: bool,
+    tlb: tlb::Tlb,
     /// Work that one call may do; see [`delete`].
     budget: u32,
     pub platform: P,
@@ -56,8 +54,7 @@ impl<P: Platform> Caps<P> {
             mdb: mdb::Mdb::new(),
             pending: None,
             clearing: clear::Clearing::NONE,
-            stale_tlb: false,
-            narrow_tlb: false,
+            tlb: tlb::Tlb::new(),
             budget: delete::BUDGET,
             platform,
         }

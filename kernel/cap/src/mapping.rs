@@ -22,7 +22,7 @@ use crate::{Caps, Platform};
 use abi::captype::{CapType, MapFlags};
 use abi::{Error, Rights};
 use core::ptr::NonNull;
-use paging::entry::{self, Access, Change};
+use paging::entry::{self, Change};
 use paging::table::Stale;
 use paging::{Entry, Level, PhysAddr, Run, Table};
 
@@ -70,7 +70,7 @@ pub(crate) fn describe(cap: &Cap) -> u64 {
 }
 
 /// Is the entry one that points to a next-level table, rather than one that maps memory?
-fn is_intermediate(mapping: CapType, level: Level) -> bool {
+pub(crate) fn is_intermediate(mapping: CapType, level: Level) -> bool {
     let of_frame = matches!(mapping, CapType::MapFrame | CapType::MapDevFrame);
     !of_frame && level != Level::Pt
 }
@@ -191,6 +191,7 @@ impl<P: Platform> Caps<P> {
                 source.need(Rights::READ | Rights::WRITE)?;
                 entry::check(flags)?;
                 view.map_table(first, PhysAddr(cap.base))?;
+                self.hung_up();
             } else {
                 return Err(Error::WrongType);
             }
@@ -289,7 +290,9 @@ impl<P: Platform> Caps<P> {
     pub fn clear_dirty(&mut self, table: SlotRef, first: u16, count: u16) -> Result<(), Error> {
         let (base, level) = table_of(table, Rights::WRITE)?;
         let run = Run::new(level, first, count)?;
-        self.stale_tlb |= self.table(base).clear_dirty(run)? != Stale::No;
+        let table = base;
+        let stale = self.table(table).clear_dirty(run)?;
+        self.changed(Place { table, level, run }, stale);
         self.flush();
         Ok(())
     }
@@ -333,12 +336,9 @@ impl<P: Platform> Caps<P> {
     /// Changes entries of one mapping; all or, with an error, none. Whether that changed any.
     fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<bool, Error> {
         let change = check_modify(cap, part, flags)?;
-        match self.table(part.table).modify(part.run, change)? {
-            Stale::No => return Ok(false),
-            Stale::Narrow => self.narrow_tlb = true,
-            Stale::Wrong => self.stale_tlb = true,
-        }
-        Ok(true)
+        let stale = self.table(part.table).modify(part.run, change)?;
+        self.changed(part, stale);
+        Ok(stale != Stale::No)
     }
 
     /// Cuts a run of entries in use into pieces of one mapping each, at most [`PIECES`]; where it
@@ -405,47 +405,11 @@ impl<P: Platform> Caps<P> {
         None
     }
 
-    /// Is a page fault, where something is mapped, one that only an old entry in a translation
-    /// buffer raised? Nothing is flushed for entries that are given more ([`Stale::Narrow`]); so
-    /// such a fault comes at most once for each, and the access is to be tried again. `write` and
-    /// `execute` say what user code did at `address`.
-    ///
-    /// # Safety
-    /// `pml4` is the address of a live object of that type.
-    pub unsafe fn is_stale(&self, pml4: u64, address: u64, write: bool, execute: bool) -> bool {
-        self.narrow_tlb && self.permits(pml4, address, Access::new(write, execute))
-    }
-
-    /// Do the tables let user code do this at `address`?
-    #[inline(never)]
-    fn permits(&self, pml4: u64, address: u64, access: Access) -> bool {
-        let mut base = pml4;
-        // Beyond the user's part is nothing that user code may use.
-        let mut left = address / Level::Pml4.span_bytes();
-        if left >= u64::from(paging::USER_ENTRIES) {
-            return false;
-        }
-        for level in Level::ALL.into_iter().rev() {
-            let Ok(entry) = self.table(base).read(left as u16) else {
-                return false;
-            };
-            if !entry.allows(access) {
-                return false;
-            }
-            let Some(next) = level.next().filter(|_| !entry.is_large()) else {
-                return true;
-            };
-            base = entry.address().0;
-            left = address / next.span_bytes() % u64::from(paging::ENTRIES);
-        }
-        false
-    }
-
     /// Clears the entries of the mapping in `slot` and empties the slot.
     pub(crate) fn destroy_mapping(&mut self, slot: SlotRef) {
         if let Some(place) = place(&slot.cap()) {
             self.table(place.table).unmap(place.run);
-            self.stale_tlb = true;
+            self.cleared(slot.ty(), place);
         }
         self.mdb.remove(slot);
     }

@@ -13,9 +13,13 @@ pub unsafe trait Platform {
     /// Where the kernel sees physical memory.
     fn virt(&self, base: u64) -> *mut u8;
 
-    /// Page-table entries were cleared or changed: forget cached translations. Called at most
+    /// Page-table entries were cleared or changed: forget all cached translations. Called at most
     /// once an operation, before it returns.
     fn flush_tlb(&mut self);
+
+    /// The entry was cleared or changed that maps the page at `address` of the address space over
+    /// `pml4`, and no entry of another page: forget what is cached of it.
+    fn flush_page(&mut self, pml4: u64, address: u64);
 
     /// Fills memory with zero bytes.
     fn zero(&mut self, base: u64, bytes: u64);

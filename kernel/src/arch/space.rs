@@ -44,3 +44,9 @@ pub fn flush(tagged: bool) {
         tlb::flush_all();
     }
 }
+
+/// Forgets the translation of one page, of the space that is loaded.
+pub fn flush_page(address: u64) {
+    // SAFETY: forgetting is always sound.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
+}

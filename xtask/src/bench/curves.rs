@@ -7,7 +7,7 @@ const PANEL: f64 = 300.0;
 const HEIGHT: f64 = 300.0;
 const TOP: f64 = 80.0;
 const LEFT: f64 = 70.0;
-const GAP: f64 = 20.0;
+const GAP: f64 = 36.0;
 const BELOW: f64 = 60.0;
 const COLOURS: [&str; 4] = ["#2b7a78", "#7fc6a4", "#c0504d", "#e8a33d"];
 

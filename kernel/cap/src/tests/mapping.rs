@@ -376,8 +376,9 @@ fn a_fault_is_stale_if_every_level_allows_what_was_done() {
         assert_eq!(permits(false, true), execute, "{address:#x}");
         assert!(!permits(true, true));
     }
-    // A flush leaves nothing behind that could raise such a fault.
-    w.caps.modify(w.boot(PT), 6, 1, R).unwrap();
+    // A full flush leaves nothing behind that could raise such a fault.
+    w.caps.mapping_destroy(w.boot(TO + 2)).unwrap();
+    w.map(PD, PT, (3, 1), R, 0, TO + 2).unwrap();
     // SAFETY: the capability is there.
     assert!(!unsafe { w.caps.is_stale(pml4, table + 5 * PAGE, true, false) });
 }

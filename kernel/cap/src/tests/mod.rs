@@ -10,6 +10,7 @@ mod object;
 mod page;
 mod random;
 mod retype;
+mod tlb;
 mod tree;
 
 use crate::captype::info;
@@ -33,6 +34,8 @@ pub const DEVICE_BYTES: u64 = 4 << 30;
 pub struct Machine {
     memory: NonNull<u8>,
     pub flushes: usize,
+    /// Top table and address.
+    pub flushed_pages: Vec<(u64, u64)>,
     pub created: Vec<Cap>,
     pub destroyed: Vec<Cap>,
     pub gib_pages: bool,
@@ -53,6 +56,7 @@ impl Machine {
         Machine {
             memory: NonNull::new(memory).unwrap(),
             flushes: 0,
+            flushed_pages: Vec::new(),
             created: Vec::new(),
             destroyed: Vec::new(),
             gib_pages: true,
@@ -78,6 +82,9 @@ unsafe impl Platform for Machine {
     }
     fn flush_tlb(&mut self) {
         self.flushes += 1;
+    }
+    fn flush_page(&mut self, pml4: u64, address: u64) {
+        self.flushed_pages.push((pml4, address));
     }
     fn zero(&mut self, base: u64, bytes: u64) {
         assert!(base >= BASE && base + bytes <= BASE + PAGES * PAGE);
