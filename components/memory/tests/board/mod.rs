@@ -1,11 +1,13 @@
 //! A machine for the library's tests: the kernel's own capability system over memory on the heap,
-//! and a page walker that sets accessed and dirty bits.
+//! and a processor that sets accessed and dirty bits and remembers translations until it is told
+//! to forget them.
 
 use abi::captype::MapFlags;
 use abi::{CPtr, CapType, Error, Rights};
 use cap::{CSpace, Cap, Caps, Platform, Slot, SlotRef, SlotRun};
 use memory::{Kind, Machine, Outcome, Settings, Space};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::BTreeMap;
 
 pub const PAGE: u64 = 4096;
 /// The component's own memory, at 1 GiB.
@@ -27,7 +29,8 @@ const FIRST: CPtr = CPtr(64);
 pub struct Board {
     memory: *mut u8,
     bytes: u64,
-    pub flushes: usize,
+    /// What a processor may remember of each page that was used: address, size and entry.
+    cached: BTreeMap<usize, (usize, u64)>,
 }
 
 impl Board {
@@ -54,14 +57,20 @@ unsafe impl Platform for Board {
         self.memory.wrapping_add((base - BOOT) as usize)
     }
     fn flush_tlb(&mut self) {
-        self.flushes += 1;
+        self.cached.clear();
     }
     fn zero(&mut self, base: u64, bytes: u64) {
         // SAFETY: inside the allocation (`virt` checks the beginning, retype the size).
         unsafe { self.virt(base).write_bytes(0, bytes as usize) }
     }
     fn created(&mut self, _cap: &Cap) {}
-    fn destroyed(&mut self, _cap: &Cap) {}
+    fn flush_page(&mut self, _pml4: u64, address: u64) {
+        self.cached
+            .retain(|first, (bytes, _)| !(*first..*first + *bytes).contains(&(address as usize)));
+    }
+    fn destroyed(&mut self, _cap: &Cap) -> u32 {
+        0
+    }
     fn has_gib_pages(&self) -> bool {
         true
     }
@@ -88,7 +97,7 @@ impl Model {
         let board = Board {
             memory,
             bytes,
-            flushes: 0,
+            cached: BTreeMap::new(),
         };
         let boot: &'static [Slot] = Box::leak(Box::new([const { Slot::EMPTY }; 8]));
         let slot = |n: usize| {
@@ -107,12 +116,18 @@ impl Model {
             (3, CapType::L1CNode, 0, l1_bytes),
             (4, CapType::L2CNode, l1_bytes, 0),
             (5, CapType::Pdpt, l1_bytes + (64 << 10), 0),
+            (6, CapType::Pml4, l1_bytes + (68 << 10), 0),
         ];
         for (to, ty, offset, bytes) in made {
-            let run = SlotRun::one(slot(to)).unwrap();
-            caps.retype(slot(0), run, ty, offset, bytes).unwrap();
+            let run = SlotRun::one(slot(to));
+            while let Err(error) = caps.retype(slot(0), run, ty, offset, bytes) {
+                assert_eq!(error, Error::Again);
+            }
         }
         caps.install_l2(slot(3), 0, slot(4)).unwrap();
+        let (entry, flags) = ((BASE >> 39) as u16, MapFlags::READ);
+        caps.map(slot(6), slot(5), entry, 1, flags, 0, slot(7))
+            .unwrap();
         let space = caps.cspace(slot(3)).unwrap();
         for (to, from) in [(RAM_SLOT, 1), (PDPT_SLOT, 5), (DEVICE_SLOT, 2)] {
             let to = caps.slot(space, to).unwrap();
@@ -199,19 +214,41 @@ impl Model {
     }
 
     /// What the processor does: the physical address, with the bits set, if the access is allowed.
+    /// It looks no further where it remembers an entry that allows it.
     pub fn translate(&mut self, address: usize, kind: Kind) -> Option<u64> {
+        let bits = match kind {
+            Kind::Write => 1 << 5 | 1 << 6,
+            Kind::Read | Kind::Execute => 1 << 5,
+        };
+        let allows = |entry: u64| match kind {
+            Kind::Read => true,
+            Kind::Write => entry & 2 != 0,
+            Kind::Execute => entry >> 63 == 0,
+        };
+        let physical = |entry: u64, bytes: usize| {
+            (entry & 0x000f_ffff_ffff_f000 & !(bytes as u64 - 1)) + (address & (bytes - 1)) as u64
+        };
+        let cached = &self.caps.platform.cached;
+        if let Some((first, (bytes, entry))) = cached.range(..=address).next_back()
+            && first + bytes > address
+            && allows(*entry)
+            && entry & bits == bits
+        {
+            return Some(physical(*entry, *bytes));
+        }
         let (at, bytes) = self.walk(address)?;
+        let bytes = bytes as usize;
         let word = self.caps.platform.word(at);
         // SAFETY: as in `walk`.
-        let entry = unsafe { word.read() };
-        let (allowed, bits) = match kind {
-            Kind::Read => (true, 1 << 5),
-            Kind::Write => (entry & 2 != 0, 1 << 5 | 1 << 6),
-            Kind::Execute => (entry >> 63 == 0, 1 << 5),
-        };
+        let entry = unsafe { word.read() } | bits;
+        if !allows(entry) {
+            return None;
+        }
         // SAFETY: as in `walk`.
-        allowed.then(|| unsafe { word.write(entry | bits) })?;
-        Some((entry & 0x000f_ffff_ffff_f000 & !(bytes - 1)) + (address as u64 & (bytes - 1)))
+        unsafe { word.write(entry) };
+        let first = address & !(bytes - 1);
+        self.caps.platform.cached.insert(first, (bytes, entry));
+        Some(physical(entry, bytes))
     }
 
     /// A word of physical memory.
@@ -246,7 +283,7 @@ unsafe impl Machine for Model {
     ) -> Result<(), Error> {
         self.make()?;
         let source = self.at(source)?;
-        let run = self.caps.empty_slots(self.space, to, count)?;
+        let run = self.caps.slots(self.space, to, count)?;
         self.until_done(|m| m.caps.retype(source, run, captype, offset, bytes))
     }
     fn delete(&mut self, slot: CPtr) -> Result<(), Error> {
