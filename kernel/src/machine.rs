@@ -1,6 +1,7 @@
 //! Ending the machine.
 
 use crate::arch::port::{Width, write};
+use crate::arch::serial;
 use core::arch::asm;
 
 /// What a test machine's exit device reports: QEMU ends with `(code << 1) | 1`.
@@ -21,6 +22,7 @@ const EXIT_DEVICE: u16 = 0xf4;
 
 /// Ends the machine through its exit device; where there is none, this core stops for good.
 pub fn shutdown(code: ExitCode) -> ! {
+    serial::finish();
     // SAFETY: the port is the exit device's or nobody's.
     unsafe { write(EXIT_DEVICE, Width::Long, code.0) };
     loop {

@@ -26,7 +26,8 @@ const EACH_FRAME: u32 = (THREADS * (FRAMES + 4)) as u32;
 pub struct Machine {
     /// The component that the current thread runs in; never null, and its address space is loaded.
     pub component: *mut Component,
-    /// The current thread's invocation stack: next free frame, first, and past the last.
+    /// The current thread's invocation stack: next free frame, first, and past the last that
+    /// invocations may use.
     pub frame_top: *mut Frame,
     pub frame_base: *mut Frame,
     pub frame_end: *mut Frame,

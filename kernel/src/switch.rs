@@ -5,7 +5,9 @@ use crate::arch::{fpu::FpuState, idt, regs::Regs, syscall};
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
 use crate::memory::USER_END;
-use crate::object::thread::{FAULT_RIP, FRAMES, Waiting};
+use crate::object::thread::{
+    FAULT_FRAMES, FAULT_RIP, FRAMES, ORDINARY_FRAMES, RESERVED_RIP, Waiting,
+};
 use crate::object::{Component, Thread};
 use crate::say;
 use abi::Error;
@@ -55,7 +57,7 @@ impl Cpu {
         thread.fpu.save();
         thread.waiting = Waiting::Involuntary;
         thread.component = self.component;
-        thread.top = self.frame_top;
+        (thread.top, thread.end) = (self.frame_top, self.frame_end);
     }
 
     /// Keeps of the current thread, whose switch to another this is, where it goes on and its
@@ -67,7 +69,7 @@ impl Cpu {
         (thread.regs.rip, thread.regs.rsp) = (rip, rsp);
         thread.waiting = Waiting::Voluntary;
         thread.component = self.component;
-        thread.top = self.frame_top;
+        (thread.top, thread.end) = (self.frame_top, self.frame_end);
         thread.tell(0, NOBODY);
     }
 
@@ -78,8 +80,7 @@ impl Cpu {
         // SAFETY: the pointer comes from the core's list of configured threads.
         unsafe {
             self.frame_base = (&raw mut (*thread).frames).cast();
-            self.frame_end = self.frame_base.add(FRAMES);
-            self.frame_top = (*thread).top;
+            (self.frame_top, self.frame_end) = ((*thread).top, (*thread).end);
             self.thread_id = u64::from((*thread).id.0);
             self.enter((*thread).component);
         }
@@ -120,6 +121,25 @@ impl Cpu {
         syscall::resume_from_switch(regs)
     }
 
+    /// Sets how far invocations of the current thread may go, after its place or state has changed.
+    /// The fast path looks for the very frame that ends this, so it is never below the top.
+    pub fn limit_frames(&mut self) {
+        // SAFETY: the current thread's object is live, and its frames are more than either number.
+        unsafe {
+            let most = if (*self.thread).faulted {
+                FAULT_FRAMES
+            } else {
+                ORDINARY_FRAMES
+            };
+            self.frame_end = self.frame_base.add(most).max(self.frame_top);
+        }
+    }
+
+    /// Has the current thread no frame left, not even of the reserve?
+    pub fn frames_are_full(&self) -> bool {
+        self.frame_top == self.frame_base.wrapping_add(FRAMES)
+    }
+
     /// Returns the current thread to whoever invoked, past dead components, with the status and
     /// results of the innermost invocation or [`Error::Dead`]. At most as many steps as frames.
     /// A component that dies cannot clear its registers, so the invoker gets none of them.
@@ -134,21 +154,27 @@ impl Cpu {
             };
             self.enter(frame.component);
             let alive = self.component().alive();
+            // No address at all where a fault's frame is.
+            let rip = frame.rip & !RESERVED_RIP;
             if frame.rip == FAULT_RIP {
                 // SAFETY: the current thread's object is live.
                 let thread = unsafe { &mut *self.thread };
                 thread.faulted = false;
+                self.limit_frames();
                 if alive && status == 0 && thread.fault_regs.rip < USER_END {
                     *regs = thread.fault_regs;
                     thread.fault_fpu.restore();
                     regs.set_flags(self.component().flags);
                     return Landing::Instruction;
                 }
-            } else if alive && frame.rip < USER_END {
+            } else if rip != frame.rip {
+                self.limit_frames();
+            }
+            if alive && rip < USER_END {
                 *regs = Regs::user();
                 FpuState::CLEAN.restore();
                 regs.set_results(status, results);
-                (regs.rip, regs.rsp) = (frame.rip, frame.rsp);
+                (regs.rip, regs.rsp) = (rip, frame.rsp);
                 regs.rflags = self.component().flags;
                 return Landing::Call;
             }

@@ -4,7 +4,7 @@
 use crate::arch::fpu::FpuState;
 use crate::arch::pic;
 use crate::arch::regs::Regs;
-use crate::arch::{apic, time};
+use crate::arch::{apic, idle, serial, time};
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
 use crate::memory::USER_END;
@@ -51,7 +51,9 @@ pub extern "C" fn trap(regs: &mut Regs) {
         }
     } else {
         record(cpu, regs.vector as u8);
-        if regs.are_users() {
+        if !regs.are_users() {
+            idle::wake(regs);
+        } else {
             if regs.rip >= USER_END {
                 // User code ran off the end of its half, and `iretq` must not find that out in
                 // kernel mode. No thread is ever put aside like this.
@@ -64,10 +66,8 @@ pub extern "C" fn trap(regs: &mut Regs) {
 
 /// Turns an interrupt into an event. Vectors that nobody asked for are acknowledged and forgotten.
 fn record(cpu: &mut Cpu, vector: u8) {
-    if vector == apic::SPURIOUS_VECTOR {
-        return;
-    }
     cpu.interrupts += 1;
+    serial::send();
     if vector == apic::TIMER_VECTOR {
         let now = time::now();
         if now >= cpu.deadline {
@@ -81,7 +81,9 @@ fn record(cpu: &mut Cpu, vector: u8) {
     {
         cpu.events |= (1 << bit) & cpu.irqs;
     }
-    cpu.apic.end_of_interrupt();
+    if vector != apic::SPURIOUS_VECTOR || cpu.apic.in_service(vector) {
+        cpu.apic.end_of_interrupt();
+    }
 }
 
 const PRESENT: u64 = 1;
@@ -218,6 +220,7 @@ fn enter_supervisor(
         };
         cpu.frame_top = cpu.frame_top.add(1);
     }
+    cpu.limit_frames();
     cpu.enter(supervisor);
     let (entry, flags) = (cpu.component().entry, cpu.component().flags);
     *regs = Regs::user();
@@ -242,6 +245,5 @@ fn helper(cpu: &Cpu) -> Option<(*mut Component, u64)> {
             .iter()
             .skip(1)
             .any(|frame| frame.component == supervisor);
-    let fits = cpu.frame_top != cpu.frame_end;
-    (alive && !faulted && !waits && fits).then_some((supervisor, badge))
+    (alive && !faulted && !waits && !cpu.frames_are_full()).then_some((supervisor, badge))
 }

@@ -14,7 +14,8 @@ pub enum Outcome {
     Dies,
     /// Every attempt is refused with an error and the component lives on.
     Refused,
-    /// The last component of a chain finds the invocation stack full; all live on.
+    /// A component of a chain finds the invocation stack full, waits nevertheless, and dies of a
+    /// fault; the others live on.
     TooDeep,
 }
 

@@ -2,12 +2,15 @@
 
 use core::fmt;
 
+use abi::Error;
 use abi::op::console;
 use abi::start::slot;
 
 /// Longest piece that is written in one go.
 const LINE_BYTES: usize = 128;
 const WRITE_BYTES: usize = 32;
+/// Tries for a piece before it is lost: more than a port at 9600 baud needs to make room for it.
+const TRIES: u32 = 1 << 20;
 
 /// Collects text and writes it line by line, each line behind the component's name. What is
 /// left is written when it is dropped. Where the image grants no console, nothing happens.
@@ -43,12 +46,13 @@ impl Line {
                 *word = u64::from_le_bytes(raw);
             }
             let [a, b, c, d] = words;
-            // A component without the right prints into nothing.
-            let _ = crate::syscall(
-                slot::CONSOLE,
-                console::WRITE,
-                [chunk.len() as u64, a, b, c, d],
-            );
+            let args = [chunk.len() as u64, a, b, c, d];
+            for _ in 0..TRIES {
+                // A component without the right prints into nothing.
+                if crate::syscall(slot::CONSOLE, console::WRITE, args) != Err(Error::Again) {
+                    break;
+                }
+            }
         }
         self.len = 0;
     }

@@ -41,7 +41,7 @@ errors! {
     /// Bounded work was done and more is left: issue the same call again.
     Again = 17, "there is more to do, call again";
     Dead = 18, "the component died";
-    TooDeep = 19, "the invocation stack is full";
+    TooDeep = 19, "the invocation stack is full, but for the reserve";
     BadState = 20, "the object is not in a state that allows this";
     NotSupported = 21, "this machine cannot do that";
     NoMemory = 22, "there is no memory left for this";

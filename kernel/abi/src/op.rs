@@ -175,7 +175,8 @@ pub mod ports {
 
 /// On the **Console**.
 pub mod console {
-    /// `a0` = bytes to write (0 to 32), in `rsi rdx r8 r9` little-endian.
+    /// `a0` = bytes to write (0 to 32), in `rsi rdx r8 r9` little-endian. `Again` when there is no
+    /// room: nothing was written, and the port is slower than who writes.
     pub const WRITE: u64 = 1;
 }
 

@@ -12,7 +12,13 @@ const BASE_ENABLE: u64 = 1 << 11;
 
 const ID: usize = 0x20;
 const TASK_PRIORITY: usize = 0x80;
+/// Interrupts of the classes up to this one, vectors 0 to 31, stay with the controller: they are
+/// exceptions' vectors, and a device that sends one must not look like an exception.
+const EXCEPTIONS_CLASS: u32 = 0x10;
 const END: usize = 0xb0;
+/// A bit for each vector that the processor has taken and not ended, 32 a register.
+const IN_SERVICE: usize = 0x100;
+const REGISTER_STRIDE: usize = 0x10;
 const SPURIOUS: usize = 0xf0;
 const LVT_TIMER: usize = 0x320;
 const LVT_LINT0: usize = 0x350;
@@ -23,6 +29,10 @@ const TIMER_CURRENT: usize = 0x390;
 const TIMER_DIVIDE: usize = 0x3e0;
 const MASKED: u32 = 1 << 16;
 const DIVIDE_BY_1: u32 = 0b1011;
+
+/// Where the interrupt controllers, the event timer and the chipset's own registers lie on every
+/// PC, and where a write is an interrupt message.
+pub const MESSAGES: core::ops::Range<u64> = 0xfec0_0000..0xfef0_0000;
 
 /// Where the controller's registers are.
 pub fn physical_page() -> Phys {
@@ -61,7 +71,7 @@ impl Apic {
             let value = base.read();
             base.write(value | BASE_ENABLE);
         }
-        write(TASK_PRIORITY, 0);
+        write(TASK_PRIORITY, EXCEPTIONS_CLASS);
         write(LVT_LINT0, MASKED);
         write(LVT_LINT1, MASKED);
         write(LVT_ERROR, MASKED);
@@ -97,9 +107,16 @@ impl Apic {
         write(TIMER_INITIAL, ticks.clamp(1, u128::from(u32::MAX)) as u32);
     }
 
-    /// Must follow each interrupt but a spurious one; harmless where nothing is in service.
+    /// Must follow each interrupt.
     pub fn end_of_interrupt(&self) {
         write(END, 0);
+    }
+
+    /// Whether the processor is in an interrupt of this vector. It is not in a spurious one, which
+    /// is not to be ended; but what a device sends with the spurious vector is an interrupt.
+    pub fn in_service(&self, vector: u8) -> bool {
+        let register = IN_SERVICE + usize::from(vector / 32) * REGISTER_STRIDE;
+        read(register) & (1 << (vector % 32)) != 0
     }
 
     /// Where a device writes (MSI) to interrupt this core.

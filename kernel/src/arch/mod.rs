@@ -4,6 +4,7 @@ pub mod apic;
 pub mod features;
 pub mod fpu;
 pub mod gdt;
+pub mod idle;
 pub mod idt;
 pub mod pic;
 pub mod port;

@@ -1,6 +1,10 @@
-//! The console: the first 16550, 115200 baud, polled. Absent: what is written is lost.
+//! The console: the first 16550, 115200 baud. What is written waits in a buffer; the port gets so
+//! much of it as it takes at once whenever the kernel has a reason to look: a write, an interrupt,
+//! nothing to run. So nobody waits for the port but the kernel's own last words. Absent: what is
+//! written is lost.
 
 use super::port::{byte_in, byte_out};
+use core::cell::UnsafeCell;
 use core::fmt;
 
 const BASE: u16 = 0x3f8;
@@ -11,8 +15,85 @@ const LINE: u16 = BASE + 3;
 const MODEM: u16 = BASE + 4;
 const STATUS: u16 = BASE + 5;
 const TRANSMITTER_EMPTY: u8 = 0x20;
-/// A port that is not there, or whose peer never drains it, must not stop the kernel.
+/// Read back where the port has a queue of its own.
+const HAS_FIFO: u8 = 0xc0;
+const FIFO_BYTES: usize = 16;
+/// Looks at a port that takes nothing before the kernel gives its own messages up.
 const PATIENCE: u32 = 100_000;
+/// Times that the port's queue is filled in one go: a port that is always empty is emulated.
+const ROUNDS: usize = 4;
+const BUFFER_BYTES: usize = 8192;
+
+/// What waits for the port: `len` bytes from `first` on, round the end.
+struct Buffer {
+    bytes: [u8; BUFFER_BYTES],
+    first: usize,
+    len: usize,
+    /// Bytes that the port takes at once when it is empty.
+    burst: usize,
+}
+
+struct Shared(UnsafeCell<Buffer>);
+
+// SAFETY: reached through `with` only.
+unsafe impl Sync for Shared {}
+
+static BUFFER: Shared = Shared(UnsafeCell::new(Buffer {
+    bytes: [0; BUFFER_BYTES],
+    first: 0,
+    len: 0,
+    burst: 1,
+}));
+
+fn with<R>(f: impl FnOnce(&mut Buffer) -> R) -> R {
+    // SAFETY: one core has the console, its kernel runs with interrupts off but where it waits for
+    // events and is not in here, an NMI leaves the console alone, and no `f` calls this function.
+    f(unsafe { &mut *BUFFER.0.get() })
+}
+
+impl Buffer {
+    fn push(&mut self, byte: u8) {
+        let at = (self.first + self.len) % BUFFER_BYTES;
+        if self.len < BUFFER_BYTES
+            && let Some(place) = self.bytes.get_mut(at)
+        {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(self.first).copied();
+        let byte = byte.filter(|_| self.len > 0)?;
+        self.first = (self.first + 1) % BUFFER_BYTES;
+        self.len -= 1;
+        Some(byte)
+    }
+
+    /// Gives the port what it takes now; whether it took anything.
+    fn send(&mut self) -> bool {
+        let before = self.len;
+        for _ in 0..ROUNDS {
+            if self.len == 0 || byte_in(STATUS) & TRANSMITTER_EMPTY == 0 {
+                break;
+            }
+            for _ in 0..self.burst {
+                if let Some(byte) = self.pop() {
+                    byte_out(DATA, byte);
+                }
+            }
+        }
+        self.len < before
+    }
+
+    /// Waits, but not for ever, until no more than so many bytes are left.
+    fn drain(&mut self, left: usize) {
+        let mut looks = 0;
+        while self.len > left && looks < PATIENCE {
+            looks = if self.send() { 0 } else { looks + 1 };
+        }
+    }
+}
 
 pub fn setup() {
     byte_out(INTERRUPTS, 0);
@@ -22,28 +103,51 @@ pub fn setup() {
     byte_out(LINE, 3);
     byte_out(FIFO, 0xc7);
     byte_out(MODEM, 3);
-}
-
-pub fn write(byte: u8) {
-    for _ in 0..PATIENCE {
-        if byte_in(STATUS) & TRANSMITTER_EMPTY != 0 {
-            break;
-        }
+    if byte_in(FIFO) & HAS_FIFO == HAS_FIFO {
+        with(|buffer| buffer.burst = FIFO_BYTES);
     }
-    byte_out(DATA, byte);
 }
 
-/// What the kernel itself prints goes through this.
+/// Writes all of the bytes, or none of them when there is no room; whether it did.
+pub fn write(bytes: &[u8]) -> bool {
+    with(|buffer| {
+        let fits = bytes.len() <= BUFFER_BYTES - buffer.len;
+        if fits {
+            bytes.iter().for_each(|byte| buffer.push(*byte));
+        }
+        buffer.send();
+        fits
+    })
+}
+
+/// Gives the port what it takes now. Whether anything is left, and whether it took anything.
+pub fn send() -> (bool, bool) {
+    with(|buffer| {
+        let took = buffer.send();
+        (buffer.len > 0, took)
+    })
+}
+
+/// Waits, but not for ever, until all has been written: the machine is about to end.
+pub fn finish() {
+    with(|buffer| buffer.drain(0));
+}
+
+/// What the kernel itself prints goes through this, behind what others have written.
 pub struct Console;
 
 impl fmt::Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if byte == b'\n' {
-                write(b'\r');
+        with(|buffer| {
+            for byte in text.bytes() {
+                buffer.drain(BUFFER_BYTES - 2);
+                if byte == b'\n' {
+                    buffer.push(b'\r');
+                }
+                buffer.push(byte);
             }
-            write(byte);
-        }
+            buffer.send();
+        });
         Ok(())
     }
 }

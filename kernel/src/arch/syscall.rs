@@ -9,8 +9,8 @@ use crate::cpu::Cpu;
 use crate::invoke::direct::{self, Direct};
 use crate::memory::DIRECT_MAP;
 use crate::object::Thread;
-use crate::object::component::{Component, Life};
-use crate::object::thread::Frame;
+use crate::object::component::{Component, FLAGS_INTERRUPTS, Life};
+use crate::object::thread::{FRAMES, Frame, RESERVED_BIT};
 use crate::platform::Machine;
 use abi::{CapType, Error};
 use cap::{Caps, Slot};
@@ -69,7 +69,7 @@ syscall_entry:
     mov rsp, gs:[{frame_top}]
     cmp rsp, gs:[{frame_end}]
     je 7f
-    mov r9, [rcx + {slot_badge}]
+14: mov r9, [rcx + {slot_badge}]
     mov [rsp + {frame_component}], r11
     mov rcx, gs:[{user_rip}]
     mov [rsp + {frame_rip}], rcx
@@ -169,7 +169,17 @@ thread_operation:
     // Refused: the error goes to the caller, through the checks of the general path's end.
 6:  mov r9d, {dead}
     jmp 10f
-7:  mov r9d, {too_deep}
+    // Full, but for what is kept for the scheduler, whose return takes the general path.
+7:  test dword ptr [r10 + {flags}], {interrupts}
+    jnz 15f
+    mov r9, gs:[{frame_base}]
+    add r9, {all_frames}
+    cmp rsp, r9
+    je 15f
+    mov gs:[{frame_end}], r9
+    bts qword ptr gs:[{user_rip}], {reserved}
+    jmp 14b
+15: mov r9d, {too_deep}
 10: movabs r10, {refused}
     jmp 8f
 
@@ -281,6 +291,9 @@ resume_switched:
     l2cnode = const CapType::L2CNode as u8,
     entry_type = const CapType::Entry as u8,
     direct_map = const DIRECT_MAP,
+    interrupts = const FLAGS_INTERRUPTS,
+    all_frames = const FRAMES * size_of::<Frame>(),
+    reserved = const RESERVED_BIT,
     dead = const Error::Dead as u64,
     too_deep = const Error::TooDeep as u64,
     refused = const REFUSED,

@@ -222,8 +222,10 @@ fn own_pages(free: &mut Regions, base: u64, bytes: u64) -> Result<Module, Refusa
     Ok(module)
 }
 
-/// Everything that is not RAM: below 4 GiB but for this core's interrupt controller, and from the
-/// end of RAM (or 4 GiB) up to what the processor can address.
+/// Everything that is not RAM, below 4 GiB and from the end of RAM (or 4 GiB) up to what the
+/// processor can address; but for what can raise interrupts of any vector and kind: writes to
+/// where interrupt messages go, this core's controller and the I/O controllers, and the event
+/// timer, which can even write to memory.
 fn devices(ram: &Regions, features: Features) -> Result<Regions, Refusal> {
     let ram_end = ram.iter().last().map_or(0, |region| region.end);
     let mut devices = Regions::new();
@@ -232,6 +234,7 @@ fn devices(ram: &Regions, features: Features) -> Result<Regions, Refusal> {
     for region in ram.iter() {
         devices.remove(region.start, region.end)?;
     }
+    devices.remove(apic::MESSAGES.start, apic::MESSAGES.end)?;
     let apic = apic::physical_page().0;
     devices.remove(apic, apic + PAGE as u64)?;
     Ok(devices)

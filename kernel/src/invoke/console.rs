@@ -14,8 +14,8 @@ pub fn invoke(call: &mut Call) -> Result {
             if count > size_of::<[u64; 4]>() as u64 {
                 return Err(Error::BadSize);
             }
-            if count > 0 {
-                print(count as usize, w0, w1, w2, w3);
+            if count > 0 && !print(count as usize, w0, w1, w2, w3) {
+                return Err(Error::Again);
             }
             DONE
         }
@@ -23,10 +23,10 @@ pub fn invoke(call: &mut Call) -> Result {
     }
 }
 
-/// Slow, as the device is: kept out of the way of what calls it, down to the words' registers.
+/// Whether there was room. Kept out of the way of what calls it, down to the words' registers.
 #[inline(never)]
-fn print(count: usize, w0: u64, w1: u64, w2: u64, w3: u64) {
+fn print(count: usize, w0: u64, w1: u64, w2: u64, w3: u64) -> bool {
     let bytes = [w0, w1, w2, w3].map(u64::to_le_bytes);
-    let bytes = bytes.as_flattened().iter().copied();
-    bytes.take(count).for_each(serial::write);
+    let bytes = bytes.as_flattened();
+    serial::write(bytes.get(..count).unwrap_or(bytes))
 }

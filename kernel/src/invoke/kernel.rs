@@ -1,7 +1,7 @@
 //! Operations on a core's Kernel capability.
 
 use super::{Call, DONE, Result};
-use crate::arch::time;
+use crate::arch::{idle, serial, time};
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
 use crate::memory::Phys;
@@ -10,7 +10,9 @@ use crate::switch::NOBODY;
 use crate::trap::{IRQ_BASE, LAST_IRQ};
 use abi::op::kernel::{self, stat};
 use abi::{CapType, Error, Rights};
-use core::arch::asm;
+
+/// Looks at a port that takes nothing before the core sleeps nevertheless.
+const CONSOLE_PATIENCE: u32 = 100_000;
 
 pub fn invoke(call: &mut Call) -> Result {
     let [a0, ..] = call.args;
@@ -58,11 +60,12 @@ fn only_event_thread(call: &Call) -> core::result::Result<(), Error> {
     }
 }
 
-/// Sleeps until an interrupt has recorded an event. The one place where the kernel takes
-/// interrupts: it holds no reference to the core while it does. A function of its own, so that
+/// Sleeps until an interrupt has recorded an event; before that the console gets what waits for it.
+/// It holds no reference to the core while it takes interrupts. A function of its own, so that
 /// whoever calls it takes nothing of the core to be as it was.
 #[inline(never)]
 fn wait(cpu: *mut Cpu) -> u64 {
+    let mut vain = 0u32;
     loop {
         // SAFETY: the field of the live core; interrupts are off, so nothing else writes it now.
         // Volatile, because the handler does below.
@@ -75,10 +78,16 @@ fn wait(cpu: *mut Cpu) -> u64 {
         if pending != 0 {
             return pending;
         }
-        // SAFETY: `sti` takes effect after `hlt` has begun, so no interrupt is lost between the
-        // look above and the sleep. The handler touches only the core, whose address is given to
-        // this block so that it may change all of it.
-        unsafe { asm!("sti", "hlt", "cli", in("rdi") cpu, options(nostack)) };
+        let (left, took) = serial::send();
+        vain = if took { 0 } else { vain.saturating_add(1) };
+        if left && vain < CONSOLE_PATIENCE {
+            // SAFETY: interrupts are off, and the core, which is all that the handler touches, is
+            // borrowed by nobody: only its address is here.
+            unsafe { idle::look(cpu) };
+        } else {
+            // SAFETY: as above.
+            unsafe { idle::wait(cpu) };
+        }
     }
 }
 

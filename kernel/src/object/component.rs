@@ -21,7 +21,7 @@ mod own {
 
 /// Flags that every component's user code runs with.
 const FLAGS_ALWAYS_ONE: u64 = 1 << 1;
-const FLAGS_INTERRUPTS: u64 = 1 << 9;
+pub const FLAGS_INTERRUPTS: u64 = 1 << 9;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]

@@ -8,11 +8,21 @@ use abi::op::lifecycle;
 use abi::{Error, ThreadId};
 use core::ptr;
 
-/// Invocations that a thread can be inside of at once.
+/// Frames of a thread. The last of them are a reserve, so that a component that was invoked so
+/// deep that it can invoke nobody can still wait in the scheduler, and fault.
 pub const FRAMES: usize = 32;
+/// Frames that invocations may use.
+pub const ORDINARY_FRAMES: usize = FRAMES - 4;
+/// Frames that invocations may use while a supervisor handles a fault of the thread. One more is
+/// there for the scheduler.
+pub const FAULT_FRAMES: usize = FRAMES - 1;
 /// In place of a return address: a fault that its supervisor is handling. No program counter
 /// has this value, and the fast path leaves it to the general one since it is not canonical.
 pub const FAULT_RIP: u64 = 1 << 63;
+/// In a return address: the frame is one of the reserve, used to invoke a component that runs with
+/// interrupts off. The general path takes it as well, and sees to the limit.
+pub const RESERVED_BIT: u32 = 62;
+pub const RESERVED_RIP: u64 = 1 << RESERVED_BIT;
 
 /// Who invoked, and where to continue there.
 #[derive(Clone, Copy)]
@@ -68,6 +78,8 @@ pub struct Thread {
     /// Where it is, and how deep; the core holds both while the thread runs.
     pub component: *mut Component,
     pub top: *mut Frame,
+    /// Past the last frame that invocations may use; likewise.
+    pub end: *mut Frame,
     pub frames: [Frame; FRAMES],
 }
 
@@ -127,6 +139,8 @@ pub fn configure(
         (*pointer).own_fault.component = ptr::null_mut();
         (*pointer).component = component;
         (*pointer).top = (&raw mut (*pointer).frames).cast();
+        (*pointer).end = (*pointer).top.add(ORDINARY_FRAMES);
+        (*pointer).faulted = false;
         (*pointer).waiting = Waiting::Involuntary;
     }
     Ok(())
