@@ -314,6 +314,11 @@ impl TypeInfo {
         self.mapping.is_some() && self.level.is_none()
     }
 
+    /// Is it RAM, or made of it?
+    pub fn is_memory(&self) -> bool {
+        self.parents.first() == Some(&CapType::Ram)
+    }
+
     /// The size of one object when `asked` is what the caller wants.
     ///
     /// Errors: `BadSize`.

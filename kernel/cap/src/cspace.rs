@@ -30,6 +30,9 @@ impl PartialEq for CSpace {
     }
 }
 
+/// Indices that one [`Caps::adopt`] looks at.
+pub const MAX_ADOPTED: u32 = L2_SLOTS as u32;
+
 /// Consecutive slots of one CNode, for what `retype` makes.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotRun {
@@ -198,6 +201,67 @@ impl<P: Platform> Caps<P> {
         let dest = self.inner_slot(l1, index)?;
         check_empty(dest)?;
         self.mdb.insert_copy(dest, &l2.cap(), l2);
+        Ok(())
+    }
+
+    /// Installs copies of the L2CNode capabilities that one L1 CNode has at `count` indices from
+    /// `first` on at the same indices of another; where it has none, nothing. All or none.
+    /// `foreign`: `to` is not the caller's CSpace.
+    ///
+    /// Errors: `WrongType`; `NoRight` (WRITE on `to`, READ and WRITE on `from`, GRANT on each L2
+    /// CNode where foreign); `BadSize` (no index, or more than [`MAX_ADOPTED`]); `BadSlot` (past the
+    /// end of either); `SlotInUse`.
+    pub fn adopt(
+        &mut self,
+        to: SlotRef,
+        from: SlotRef,
+        first: u32,
+        count: u32,
+        foreign: bool,
+    ) -> Result<(), Error> {
+        if to.ty() != CapType::L1CNode || from.ty() != CapType::L1CNode {
+            return Err(Error::WrongType);
+        }
+        to.need(Rights::WRITE)?;
+        from.need(Rights::READ | Rights::WRITE)?;
+        if count == 0 || count > MAX_ADOPTED {
+            return Err(Error::BadSize);
+        }
+        let last = first.checked_add(count - 1).ok_or(Error::BadSlot)?;
+        self.inner_slot(from, last)?;
+        self.inner_slot(to, last)?;
+        for index in first..=last {
+            let source = self.inner_slot(from, index)?;
+            if source.ty() != CapType::Null {
+                if foreign {
+                    source.need(Rights::GRANT)?;
+                }
+                check_empty(self.inner_slot(to, index)?)?;
+            }
+        }
+        for index in first..=last {
+            let source = self.inner_slot(from, index)?;
+            if source.ty() != CapType::Null {
+                let dest = self.inner_slot(to, index)?;
+                self.mdb.insert_copy(dest, &source.cap(), source);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a copy of the L1CNode capability `new` in the place of another, of which `held` is one of
+    /// several copies.
+    ///
+    /// Errors: `WrongType`, `BadState` (the last copy).
+    pub fn replace_root(&mut self, held: SlotRef, new: SlotRef) -> Result<(), Error> {
+        if held.ty() != CapType::L1CNode || new.ty() != CapType::L1CNode {
+            return Err(Error::WrongType);
+        }
+        if !self.has_copies(held) {
+            return Err(Error::BadState);
+        }
+        self.mdb.remove(held);
+        self.mdb.insert_copy(held, &new.cap(), new);
         Ok(())
     }
 

@@ -5,10 +5,17 @@
 //! taken apart first, in bounded pieces. Meanwhile its last copy is marked (nobody can look it
 //! up, copy, or look through it) and stands on a list, threaded through the two type-specific words
 //! that such types do not use: how far the work is, and the next on the list. A CNode found inside
-//! a CNode goes on top of the list, so nothing recurses, however deep they nest, and one that
-//! contains itself or the CNode it lies in is met marked and passed over. Its slot may then lie in
-//! memory to which nobody holds a capability any more; so while the list is not empty no memory
-//! is retyped, whoever asks: they carry the work on instead.
+//! a CNode goes on top of the list, so nothing recurses, however deep they nest.
+//!
+//! What holds slots first *goes home*: its marked capability moves into its own first slot, and
+//! what was there is deleted before (or, if that holds slots itself, changes places with it and is
+//! next to go home). So however CNodes contain themselves and each other, none of the list lies in
+//! the memory of another that goes before it, and the slot that was deleted is soon empty.
+//!
+//! Only one deletion that needs the list is under way at a time: who wants another, or memory by
+//! retype, carries the first one on instead. Copies and mappings are deleted at any time.
+//!
+//! What becomes of the memory: [`crate::reclaim`].
 
 use crate::captype::{Holds, info};
 use crate::slot::SlotRef;
@@ -19,7 +26,7 @@ use abi::captype::CapType;
 /// Work that one call may do, in about the cost of looking at one word.
 pub(crate) const BUDGET: u32 = 4096;
 /// What taking a capability out of the database costs.
-const REMOVE: u32 = 32;
+pub(crate) const REMOVE: u32 = 32;
 
 /// What is left of a call's work.
 pub(crate) struct Budget(u32);
@@ -46,21 +53,40 @@ impl Budget {
 
 impl<P: Platform> Caps<P> {
     /// Deletes one capability; with the last copy, the object. Find the slot with [`Caps::slot`]:
-    /// `lookup` does not show what is half deleted.
+    /// `lookup` does not show what is half deleted. After `Again` look it up anew and call again.
     ///
-    /// Errors: `NoCapability`, `Again`. A caller that was told `Again` and finds `NoCapability` next
-    /// time is done: another's call finished the work.
+    /// Errors: `NoCapability`, `Again`.
     pub fn delete(&mut self, slot: SlotRef) -> Result<(), Error> {
-        if slot.is_empty() {
-            return Err(Error::NoCapability);
-        }
-        let mut budget = Budget::of(self.budget);
-        let mut result = self.begin_delete(slot, &mut budget);
-        while result.is_ok() && !slot.is_empty() {
-            result = self.delete_step(&mut budget);
-        }
+        let result = self.delete_some(slot, &mut Budget::of(self.budget));
         self.flush();
         result
+    }
+
+    fn delete_some(&mut self, slot: SlotRef, budget: &mut Budget) -> Result<(), Error> {
+        // What a slot held may be under way when the slot is empty again.
+        let continued = self.unfinished == Some(slot) && slot.is_empty();
+        if slot.is_empty() && !continued {
+            return Err(Error::NoCapability);
+        }
+        if !continued && !slot.is_deleting() {
+            if self.deletion_pending() && self.is_last(slot) {
+                let _ = self.finish_deletions(budget);
+                return Err(Error::Again);
+            }
+            if !self.is_last(slot) {
+                return self.begin_delete(slot, budget);
+            }
+            self.begin_delete(slot, budget)?;
+        }
+        self.unfinished = Some(slot);
+        self.finish_deletions(budget)?;
+        self.unfinished = None;
+        Ok(())
+    }
+
+    /// Does an object go with it?
+    fn is_last(&self, slot: SlotRef) -> bool {
+        !slot.info().is_mapping() && !self.has_copies(slot)
     }
 
     /// Is something half deleted?
@@ -93,15 +119,29 @@ impl<P: Platform> Caps<P> {
             return Ok(());
         }
         budget.charge(self.platform.destroyed(&cap));
-        if line.is_simple() {
-            self.mdb.remove(slot);
+        if line.is_simple() && !(self.has_descendants(slot) && self.is_uncovered(slot)) {
+            self.finish(slot);
             return Ok(());
         }
+        self.push(slot);
+        Ok(())
+    }
+
+    /// Marks a last copy and puts it on top of the list.
+    fn push(&mut self, slot: SlotRef) {
         let next = self.pending.map_or(0, SlotRef::expose);
         slot.start_deleting();
         slot.set_data([0, next]);
         self.pending = Some(slot);
-        Ok(())
+    }
+
+    /// The top of the list, whose words are `data`, is gone.
+    pub(crate) fn pop(&mut self, data: [u64; 2]) {
+        let [_, next] = data;
+        // SAFETY: `push` stored the slot that was first on the list before this one; it is marked
+        // and in its own memory, so nothing but this list empties it, and no memory is retyped
+        // meanwhile.
+        self.pending = unsafe { SlotRef::from_exposed(next) };
     }
 
     /// Works on the list until it is empty. Errors: `Again`.
@@ -117,45 +157,81 @@ impl<P: Platform> Caps<P> {
         let Some(top) = self.pending else {
             return Ok(());
         };
-        self.take_apart(top, budget)?;
-        if self.pending == Some(top) {
-            let [_, next] = top.data();
-            // SAFETY: `begin_delete` stored the slot that was first on the list before this one; it
-            // is marked, so nothing but this list empties it, and no memory is retyped meanwhile.
-            self.pending = unsafe { SlotRef::from_exposed(next) };
-            self.mdb.remove(top);
+        if self.take_apart(top, budget)? {
+            self.pop(top.data());
+            self.finish(top);
         }
         Ok(())
     }
 
-    /// Takes the object of `top` apart until nothing is left in it, or until a CNode in it went on
-    /// the list before it.
-    fn take_apart(&mut self, top: SlotRef, budget: &mut Budget) -> Result<(), Error> {
+    /// Takes the object of `top` apart until nothing is left in it, which it answers, or until
+    /// another is on top. Errors: `Again`.
+    fn take_apart(&mut self, top: SlotRef, budget: &mut Budget) -> Result<bool, Error> {
         let cap = top.cap();
         let line = info(cap.ty);
         if let Some(mapping) = line.mapping {
             self.unmap_everywhere(&cap, mapping, budget)?;
         }
         if line.level.is_some() {
-            return self.empty_table(top, budget);
+            self.empty_table(top, budget)?;
+            return Ok(true);
         }
         if cap.ty == CapType::Component {
             while let Some(entry) = self.mdb.first_descendant(top) {
                 self.begin_delete(entry, budget)?;
             }
         }
-        if line.holds == Holds::Nothing {
-            return Ok(());
+        if line.holds != Holds::Nothing {
+            return self.empty_slots_of(top, budget);
         }
-        let slots = u64::from(line.slots(cap.bytes));
-        let [mut cursor, next] = top.data();
+        if self.is_uncovered(top) {
+            return self.cut(top, budget);
+        }
+        Ok(true)
+    }
+
+    /// Deletes what is in the slots of `top`, which goes home before. As [`Caps::take_apart`].
+    fn empty_slots_of(&mut self, top: SlotRef, budget: &mut Budget) -> Result<bool, Error> {
+        let cap = top.cap();
+        let home = self.slots_at(cap.base);
+        if top != home {
+            self.go_home(top, home, budget)?;
+            return Ok(false);
+        }
+        let slots = u64::from(info(cap.ty).slots(cap.bytes));
+        let [mut cursor, next] = cap.data;
         while cursor < slots && self.pending == Some(top) {
             budget.spend(1)?;
             // SAFETY: the object holds `slots` slots and the cursor is below.
-            let slot = unsafe { self.slots_at(cap.base).plus(cursor as usize) };
+            let slot = unsafe { home.plus(cursor as usize) };
             self.begin_delete(slot, budget)?;
             cursor += 1;
             top.set_data([cursor, next]);
+        }
+        Ok(self.pending == Some(top))
+    }
+
+    /// Moves `top` to the first slot of its object, or gets that slot nearer to being empty. Nothing
+    /// below `top` on the list is away from home, so what it meets there is not on the list.
+    fn go_home(&mut self, top: SlotRef, home: SlotRef, budget: &mut Budget) -> Result<(), Error> {
+        budget.spend(REMOVE)?;
+        let there = home.cap();
+        let cap = top.cap();
+        let exchange = info(there.ty).holds != Holds::Nothing && !self.has_copies(home);
+        if !home.is_empty() && !exchange {
+            return self.begin_delete(home, budget);
+        }
+        self.mdb.remove(top);
+        if exchange {
+            budget.charge(self.platform.destroyed(&there));
+            self.mdb.remove(home);
+            self.mdb.insert(top, &there);
+        }
+        self.mdb.insert(home, &cap);
+        home.start_deleting();
+        self.pending = Some(home);
+        if exchange {
+            self.push(top);
         }
         Ok(())
     }

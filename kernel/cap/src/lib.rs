@@ -2,7 +2,7 @@
 //! them, and every operation on them.
 //!
 //! Guarantees: memory is of one type at a time; nothing is mapped, entered or held without a
-//! capability that says so; no capability outlives its object; no argument panics; every call does
+//! capability that says so; no capability outlives its object; no memory is lost; no argument panics; every call does
 //! a bounded amount of work, and says [`abi::Error::Again`] when more is left.
 //! Trusts: its [`Platform`] to translate addresses truly, and its user (the kernel) to run it on
 //! one core at a time and to forget an object when [`Platform::destroyed`] says so.
@@ -23,6 +23,7 @@ pub mod mapping;
 pub mod mdb;
 pub mod object;
 pub mod platform;
+pub mod reclaim;
 pub mod retype;
 pub mod revoke;
 pub mod slot;
@@ -42,6 +43,10 @@ pub struct Caps<P> {
     pending: Option<SlotRef>,
     /// How far a large retype has cleared its memory.
     clearing: clear::Clearing,
+    /// The slot whose deletion is under way, though it may be empty already.
+    unfinished: Option<SlotRef>,
+    /// Memory that nobody holds, newest first; see [`reclaim`].
+    orphans: Option<SlotRef>,
     tlb: tlb::Tlb,
     /// Work that one call may do; see [`delete`].
     budget: u32,
@@ -54,6 +59,8 @@ impl<P: Platform> Caps<P> {
             mdb: mdb::Mdb::new(),
             pending: None,
             clearing: clear::Clearing::NONE,
+            unfinished: None,
+            orphans: None,
             tlb: tlb::Tlb::new(),
             budget: delete::BUDGET,
             platform,

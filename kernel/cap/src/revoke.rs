@@ -18,6 +18,9 @@ impl<P: Platform> Caps<P> {
             return Err(Error::NoCapability);
         }
         slot.need(Rights::GRANT)?;
+        if self.deletion_pending() {
+            return self.carry_on();
+        }
         let result = self.revoke_some(slot, &mut Budget::of(self.budget));
         self.flush();
         result
@@ -28,7 +31,7 @@ impl<P: Platform> Caps<P> {
         loop {
             self.finish_deletions(budget)?;
             // Deleting a descendant may have taken the slot's own CNode apart.
-            if slot.ty() == CapType::Null {
+            if slot.is_deleting() || slot.cap() != cap {
                 return Ok(());
             }
             let victim = self

@@ -1,10 +1,10 @@
 //! What must hold after every operation, checked the slow way: every pair, every entry.
 
-use super::{BOOT_SLOTS, DEVICE, World};
+use super::{BASE, BOOT_SLOTS, DEVICE, PAGE, PAGES, World};
 use crate::captype::{Tree, info};
 use crate::mdb::link::Side;
 use crate::slot::Reach;
-use crate::{Cap, SlotRef, mapping};
+use crate::{Cap, Platform, SlotRef, mapping};
 use abi::captype::CapType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
@@ -85,7 +85,73 @@ pub fn world(w: &World) -> Vec<SlotRef> {
     regions(&all);
     places(w, &all);
     entries(w, &all);
+    orphans(w, &all);
     all
+}
+
+/// Is it memory that nobody holds?
+pub fn is_orphan(cap: &Cap) -> bool {
+    cap.ty == CapType::Ram && cap.data[0] & 1 != 0
+}
+
+/// Orphans and what is held make all RAM, apart from each other; orphans are as large as they can
+/// be, lie at their own beginning and are on the list, once.
+fn orphans(w: &World, all: &[SlotRef]) {
+    let mut held = BTreeSet::new();
+    let mut free = BTreeSet::new();
+    for slot in all {
+        let cap = slot.cap();
+        if !info(cap.ty).is_memory() || slot.is_deleting() {
+            continue;
+        }
+        let orphan = is_orphan(&cap);
+        if orphan {
+            assert_eq!(slot.address(), w.caps.platform.virt(cap.base).addr());
+            assert!(!meets_another(all, &cap), "{cap:?} meets an orphan");
+        }
+        for page in (cap.base..cap.end()).step_by(PAGE as usize) {
+            if !(BASE..BASE + PAGES * PAGE).contains(&page) {
+                continue;
+            }
+            if orphan {
+                assert!(free.insert(page), "two orphans at {page:#x}");
+            } else {
+                held.insert(page);
+            }
+        }
+    }
+    assert!(free.is_disjoint(&held));
+    if !w.caps.deletion_pending() {
+        assert_eq!(free.len() + held.len(), PAGES as usize, "memory is lost");
+    }
+    assert_eq!(
+        listed(w),
+        all.iter().filter(|slot| is_orphan(&slot.cap())).count()
+    );
+}
+
+/// Does an orphan end where another begins?
+fn meets_another(all: &[SlotRef], cap: &Cap) -> bool {
+    all.iter().any(|slot| {
+        let other = slot.cap();
+        is_orphan(&other) && (other.base == cap.end() || other.end() == cap.base)
+    })
+}
+
+/// Orphans on the list.
+fn listed(w: &World) -> usize {
+    let mut at = w.caps.orphans;
+    let mut before = 0;
+    let mut count = 0;
+    while let Some(slot) = at {
+        assert!(is_orphan(&slot.cap()));
+        assert_eq!(slot.data()[0], before | 1);
+        before = slot.expose();
+        // SAFETY: the word names the next on the list, or nothing.
+        at = unsafe { SlotRef::from_exposed(slot.data()[1]) };
+        count += 1;
+    }
+    count
 }
 
 /// Typed regions nest as the rules allow, or keep apart.
@@ -118,6 +184,9 @@ fn places(w: &World, all: &[SlotRef]) {
     for slot in all {
         for inner in w.inner(&slot.cap()) {
             known.insert(inner.address(), inner);
+        }
+        if is_orphan(&slot.cap()) {
+            known.insert(slot.address(), *slot);
         }
     }
     let in_tree: BTreeSet<usize> = all.iter().map(|slot| slot.address()).collect();

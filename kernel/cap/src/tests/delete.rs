@@ -152,6 +152,8 @@ fn who_wants_memory_carries_a_deletion_on() {
     let (result, again) = w.until_done(|caps| caps.retype(ram, run, CapType::L2CNode, FREE_RAM, 0));
     assert_eq!(result, Ok(()));
     assert!(again > 0);
+    // Who began it hears of its end, once.
+    assert_eq!(w.caps.delete(node), Ok(()));
     assert_eq!(w.caps.delete(node), Err(Error::NoCapability));
     check::world(&w);
 }
@@ -306,22 +308,23 @@ fn revoke_may_take_the_ground_it_stands_on() {
     w.caps.move_to(ram, w.boot(RAM)).unwrap();
     check::world(&w);
     w.revoke(ram).unwrap();
-    assert!(ram.is_empty());
     w.settle();
-    // Only the roots beside it are left.
-    assert_eq!(w.caps.count(), 4);
+    // Only the roots beside it are left, and the memory, which nobody holds.
+    assert_eq!(w.caps.count(), 4 + 1);
+    assert_eq!(w.caps.reclaim(w.boot(RAM)), Ok((BASE, PAGES * PAGE)));
     check::world(&w);
 }
 
 #[test]
-fn the_last_ram_capability_just_goes() {
+fn the_last_ram_capability_leaves_what_is_made_of_it() {
     let mut w = World::new();
     w.delete(w.boot(RAM)).unwrap();
     check::world(&w);
     assert!(w.caps.lookup(w.space(), CPtr(1)).is_err());
     w.delete(w.boot(L2)).unwrap();
+    assert_eq!(w.caps.count(), 4 + 2 + 2, "two orphans around the CNodes");
     w.delete(w.boot(L1)).unwrap();
-    assert_eq!(w.caps.count(), 4);
+    assert_eq!(w.caps.count(), 4 + 1);
     check::world(&w);
 }
 
@@ -350,4 +353,88 @@ fn what_the_machine_does_to_forget_objects_is_on_the_account() {
         assert!(again >= expected, "{again} pieces");
         assert_eq!(destroyed(&w).len(), 9);
     }
+}
+
+#[test]
+fn memory_comes_back_piece_by_piece_and_becomes_whole() {
+    let mut w = World::new();
+    w.delete(w.boot(L2)).unwrap();
+    w.delete(w.boot(L1)).unwrap();
+    for budget in [4096, 33] {
+        w.caps.budget = budget;
+        for n in 0..12 {
+            let offset = 2 * n as u64 * PAGE;
+            w.make(RAM, CapType::Frame, offset, PAGE, FREE + n).unwrap();
+        }
+        w.make(RAM, CapType::L2CNode, 40 * PAGE, 0, FREE + 12)
+            .unwrap();
+        w.delete(w.boot(RAM)).unwrap();
+        check::world(&w);
+        assert_eq!(w.caps.count(), 4 + 13 + 13);
+        for n in [3, 0, 11, 12, 1, 2, 10, 9, 8, 4, 5, 6, 7] {
+            w.delete(w.boot(FREE + n)).unwrap();
+            check::world(&w);
+        }
+        assert_eq!(w.caps.count(), 4 + 1);
+        assert_eq!(w.caps.reclaim(w.boot(RAM)), Ok((BASE, PAGES * PAGE)));
+        assert_eq!(w.boot(RAM).cap().data, [0; 2]);
+        assert_eq!(w.caps.reclaim(w.boot(FREE)), Err(Error::NotFound));
+        check::world(&w);
+    }
+}
+
+#[test]
+fn reclaim_refuses() {
+    let mut w = World::new();
+    assert_eq!(w.caps.reclaim(w.boot(RAM)), Err(Error::SlotInUse));
+    assert_eq!(w.caps.reclaim(w.boot(FREE)), Err(Error::NotFound));
+    assert_eq!(w.caps.claim(w.boot(RAM), BASE), Err(Error::SlotInUse));
+    // Somebody holds that Ram; devices are no memory; nothing is there.
+    assert_eq!(w.caps.claim(w.boot(FREE), BASE), Err(Error::Overlaps));
+    assert_eq!(w.caps.claim(w.boot(FREE), DEVICE), Err(Error::NotFound));
+    assert_eq!(w.caps.claim(w.boot(FREE), 0), Err(Error::NotFound));
+    w.delete(w.boot(RAM)).unwrap();
+    let orphan = BASE + FREE_RAM;
+    assert_eq!(w.caps.claim(w.boot(FREE), orphan), Err(Error::NotFound));
+    check::world(&w);
+}
+
+#[test]
+fn cnodes_that_nobody_can_reach_are_claimed_and_revoked() {
+    let mut w = World::new();
+    let whole = w.caps.count();
+    for n in 0..2 {
+        w.make(
+            RAM,
+            CapType::L2CNode,
+            FREE_RAM + 4 * PAGE * n,
+            0,
+            FREE + n as usize,
+        )
+        .unwrap();
+    }
+    let inside = [0, 1].map(|n| w.caps.inner_slot(w.boot(FREE + n), 9).unwrap());
+    w.caps.move_to(inside[1], w.boot(FREE)).unwrap();
+    w.caps.move_to(inside[0], w.boot(FREE + 1)).unwrap();
+    // With Ram above them, whoever holds that gets them back.
+    let held = w.caps.count();
+    w.make(RAM, CapType::Frame, FREE_RAM, PAGE, FREE)
+        .unwrap_err();
+    assert_eq!(held, whole + 2);
+    // Without, they are nobody's, until the memory server claims the Ram under one of them.
+    w.delete(w.boot(RAM)).unwrap();
+    check::world(&w);
+    let lost = BASE + FREE_RAM + 5 * PAGE;
+    let (base, bytes) = w.caps.claim(w.boot(FREE), lost).unwrap();
+    assert_eq!((base, bytes), (BASE + FREE_RAM + 4 * PAGE, 4 * PAGE));
+    check::world(&w);
+    w.revoke(w.boot(FREE)).unwrap();
+    assert!(!w.caps.has_descendants(w.boot(FREE)));
+    // The other had its last capability in the first.
+    w.settle();
+    check::world(&w);
+    assert_eq!(
+        w.caps.claim(w.boot(FREE + 1), BASE + FREE_RAM),
+        Err(Error::NotFound)
+    );
 }

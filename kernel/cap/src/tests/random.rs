@@ -44,7 +44,9 @@ impl Run {
 
     /// Slots that hold one of `types` (any, for none).
     fn holding(&self, types: &[CapType]) -> Vec<SlotRef> {
-        let wanted = |slot: &SlotRef| types.is_empty() || types.contains(&slot.cap().ty);
+        let wanted = |slot: &SlotRef| {
+            !check::is_orphan(&slot.cap()) && (types.is_empty() || types.contains(&slot.cap().ty))
+        };
         check::tree(&self.w.caps.mdb)
             .into_iter()
             .filter(wanted)
@@ -77,6 +79,7 @@ impl Run {
             self.w.settle();
             let slots: BTreeMap<usize, Cap> = check::world(&self.w)
                 .iter()
+                .filter(|slot| !check::is_orphan(&slot.cap()))
                 .map(|slot| (slot.address(), slot.cap()))
                 .collect();
             assert_eq!(slots, expected.slots, "after {name}");
