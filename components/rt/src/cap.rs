@@ -42,7 +42,7 @@ fn run(first: u16, count: u16, flags: MapFlags) -> u64 {
     u64::from(first) | u64::from(count) << 16 | u64::from(flags.bits()) << 32
 }
 
-/// Copies `source` into slot `to` of the CSpace, with at most the given rights.
+/// Copies `source` into slot `to` of the CSpace, with at most the given rights: with fewer, a mint.
 pub fn copy(cspace: CPtr, to: CPtr, source: CPtr, rights: Rights) -> Result<(), Error> {
     let rights = u64::from(rights.bits());
     done(cspace, op::cspace::COPY, [c(to), c(source), rights, 0, 0])
@@ -96,6 +96,32 @@ pub fn install_l2(cspace: CPtr, l2: CPtr, index: u32) -> Result<(), Error> {
         op::cspace::INSTALL_L2,
         [c(l2), u64::from(index), 0, 0, 0],
     )
+}
+
+/// Installs copies of what the L1CNode `from` has at `count` indices (at most 256) from `first` on at
+/// the same indices of the CSpace's root.
+pub fn adopt(cspace: CPtr, from: CPtr, first: u32, count: u32) -> Result<(), Error> {
+    let (first, count) = (u64::from(first), u64::from(count));
+    done(cspace, op::cspace::ADOPT, [c(from), first, count, 0, 0])
+}
+
+/// Makes `new`, a fresh L1CNode in the component's own CSpace, the root in place of the one at
+/// `root`, also a capability in there: with the same L2 CNodes, as far as both have places. At every
+/// moment each address that both have means the same. The old one stays at `root`; deleting it and
+/// moving `new` there is the caller's.
+pub fn resize(root: CPtr, new: CPtr) -> Result<(), Error> {
+    let places = |at| -> Result<u32, Error> {
+        let slots = identify(root, at)?.bytes / abi::cptr::SLOT_BYTES as u64;
+        u32::try_from(slots).map_err(|_| Error::OutOfRange)
+    };
+    let shared = places(root)?.min(places(new)?);
+    let mut first = 0;
+    while first < shared {
+        let count = (shared - first).min(abi::cptr::L2_SLOTS as u32);
+        adopt(new, root, first, count)?;
+        first += count;
+    }
+    done(root, op::cspace::RESIZE, [c(new), 0, 0, 0, 0])
 }
 
 /// Moves a capability inside the CSpace.
@@ -295,6 +321,26 @@ pub mod kernel {
     /// One of the kernel's counters ([`op::kernel::stat`]).
     pub fn stat(kernel: CPtr, which: u64) -> Result<u64, Error> {
         syscall(kernel, op::kernel::STAT, [which, 0, 0, 0, 0]).map(|[r0, ..]| r0)
+    }
+
+    /// Moves memory that nobody holds any more into a slot, as Ram; its base and size.
+    pub fn reclaim(kernel: CPtr, to: CPtr) -> Result<(u64, u64), Error> {
+        until(kernel, op::kernel::RECLAIM, [c(to), 0, 0, 0, 0])
+    }
+
+    /// Makes Ram over the outermost object at a physical address, where nobody holds Ram; its base
+    /// and size.
+    pub fn claim(kernel: CPtr, to: CPtr, address: u64) -> Result<(u64, u64), Error> {
+        until(kernel, op::kernel::CLAIM, [c(to), address, 0, 0, 0])
+    }
+
+    fn until(kernel: CPtr, op: u64, args: [u64; 5]) -> Result<(u64, u64), Error> {
+        loop {
+            match syscall(kernel, op, args) {
+                Err(Error::Again) => {}
+                other => return other.map(|[r0, r1, ..]| (r0, r1)),
+            }
+        }
     }
 
     /// Ends the machine; comes back only when the capability is not one of the kernel.

@@ -1,6 +1,7 @@
 //! Operations on an L1CNode: the CSpace that is rooted there.
 
 use super::{Call, DONE, Result};
+use crate::object::component::change_root;
 use abi::op::cspace;
 use abi::{CPtr, CapType, Error, Rights};
 
@@ -48,6 +49,23 @@ pub fn invoke(call: &mut Call) -> Result {
             let source = call.cpu.capabilities.lookup(there, call.cptr(a0)?)?;
             let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a1)?)?;
             call.cpu.capabilities.move_to(dest, source)?;
+        }
+        cspace::ADOPT => {
+            let from = call.lookup_typed(a0, CapType::L1CNode)?;
+            let [first, count] = [a1, a2].map(u32::try_from);
+            let (first, count) = (first.map_err(|_| Error::BadSlot)?, count);
+            let count = count.map_err(|_| Error::BadSize)?;
+            let root = call.object;
+            call.cpu
+                .capabilities
+                .adopt(root, from, first, count, foreign)?;
+        }
+        cspace::RESIZE => {
+            let new = call.lookup_typed(a0, CapType::L1CNode)?;
+            // As for CONFIGURE: whose root it is can do all that it allows.
+            new.need(Rights::READ | Rights::WRITE)?;
+            let old = call.object;
+            change_root(call.cpu, old, new)?;
         }
         _ => return Err(Error::BadOperation),
     }

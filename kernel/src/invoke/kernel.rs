@@ -15,10 +15,20 @@ use abi::{CapType, Error, Rights};
 const CONSOLE_PATIENCE: u32 = 100_000;
 
 pub fn invoke(call: &mut Call) -> Result {
-    let [a0, ..] = call.args;
+    let [a0, address, ..] = call.args;
     if call.operation == kernel::STAT {
         call.need(Rights::READ)?;
         return statistic(call, a0);
+    }
+    if matches!(call.operation, kernel::RECLAIM | kernel::CLAIM) {
+        call.need(Rights::EXECUTE)?;
+        let dest = call.empty_slot(a0)?;
+        let capabilities = &mut call.cpu.capabilities;
+        let (base, bytes) = match call.operation {
+            kernel::RECLAIM => capabilities.reclaim(dest)?,
+            _ => capabilities.claim(dest, address)?,
+        };
+        return Ok([base, bytes, 0, 0]);
     }
     call.need(Rights::WRITE)?;
     match call.operation {

@@ -160,3 +160,35 @@ pub fn configure(cpu: &mut Cpu, object: SlotRef, with: Configuration) -> Result<
     *cpu.components.place()? = pointer;
     Ok(())
 }
+
+/// Makes `new` the root of every component that has `old`: at most as many as a core takes, each of
+/// which finds all of the old root at one moment and all of the new at the next.
+///
+/// Errors: `BadArgument` when both are one, `NotFound` when no component has the old one.
+pub fn change_root(cpu: &mut Cpu, old: SlotRef, new: SlotRef) -> Result<(), Error> {
+    let gone = old.base();
+    if gone == new.base() {
+        return Err(Error::BadArgument);
+    }
+    let (l1, slots) = (Phys(new.base()), new.bytes() / SLOT_BYTES as u64);
+    let mut found = false;
+    for place in 0..ComponentId::MAX {
+        let pointer = cpu.components.get(place);
+        if pointer.is_null() {
+            continue;
+        }
+        let held = Component::cspace_slot(pointer);
+        // One whose root is gone holds none.
+        if held.ty() != CapType::L1CNode || held.base() != gone {
+            continue;
+        }
+        cpu.capabilities.replace_root(held, new)?;
+        // SAFETY: the registry holds live components.
+        let component = unsafe { &mut *pointer };
+        component.l1 = l1;
+        component.cspace = l1.pointer::<u8>() as u64;
+        component.cspace_slots = slots;
+        found = true;
+    }
+    if found { Ok(()) } else { Err(Error::NotFound) }
+}
