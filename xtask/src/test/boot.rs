@@ -73,7 +73,9 @@ pub fn machine(project: &Project, image: &str, memory_mib: u32) -> Machine {
 /// Boots an image that ends by itself and counts its own tests.
 fn itself(project: &Project, outcomes: &mut Outcomes, test: &str, image: &Image) {
     let step = Step::start(test);
-    let mut machine = machine(project, &image.name, 64);
+    // The machine keeps some for itself.
+    let memory_mib = (image.memory_min_bytes >> 20) as u32 + 16;
+    let mut machine = machine(project, &image.name, memory_mib.max(64));
     machine.append = image.arguments.clone();
     let result = machine.start().and_then(|mut running| {
         let deadline = Instant::now() + LIMIT;
