@@ -34,12 +34,16 @@ impl Tree {
     ];
 
     /// Regions begin and end at multiples of `1 << granule_bits`.
-    #[inline]
-    pub const fn granule_bits(self) -> u32 {
-        match self {
-            Tree::Memory | Tree::Mappings => PAGE.trailing_zeros(),
-            Tree::Ports | Tree::Cores | Tree::Console => 0,
-        }
+    #[inline(always)]
+    pub fn granule_bits(self) -> u32 {
+        // Read from a table: what the compiler makes of comparisons is longer.
+        static BITS: [u8; Tree::ALL.len()] = {
+            let mut bits = [0; Tree::ALL.len()];
+            bits[Tree::Memory as usize] = PAGE.trailing_zeros() as u8;
+            bits[Tree::Mappings as usize] = PAGE.trailing_zeros() as u8;
+            bits
+        };
+        u32::from(BITS[self as usize])
     }
 }
 
@@ -326,7 +330,8 @@ impl TypeInfo {
         match self.size {
             Size::Fixed(bytes) if asked == bytes || asked == 0 => Ok(bytes),
             Size::Multiple { granule, limit }
-                if asked != 0 && asked <= limit && asked & (granule - 1) == 0 =>
+                // Zero wraps around to more than any limit.
+                if asked.wrapping_sub(1) < limit && asked & (granule - 1) == 0 =>
             {
                 Ok(asked)
             }
@@ -336,10 +341,7 @@ impl TypeInfo {
 
     /// What its base must be a multiple of.
     pub fn alignment(&self) -> u64 {
-        match self.tree {
-            Tree::Memory | Tree::Mappings => PAGE,
-            Tree::Ports | Tree::Cores | Tree::Console => 1,
-        }
+        1 << self.tree.granule_bits()
     }
 
     /// Slots inside an object of `bytes`.

@@ -16,6 +16,7 @@ impl<P: Platform> Caps<P> {
     /// `OutOfRange`; `Overlaps`; `SlotInUse`; `Again`: a piece of the memory was cleared, or a
     /// deletion was under way and was carried on instead (memory changes hands only when nothing is
     /// half deleted). After `Again` look the slots up anew.
+    #[inline(never)]
     pub fn retype(
         &mut self,
         source: SlotRef,
@@ -52,6 +53,11 @@ impl<P: Platform> Caps<P> {
     ) -> Result<(), Error> {
         if self.deletion_pending() {
             return self.carry_on();
+        }
+        let (slot, rest) = (dest.first(), dest.rest());
+        check_empty(slot)?;
+        if let Some(rest) = rest {
+            rest.check_empty()?;
         }
         let from = source.ty();
         if from == CapType::Null {
@@ -99,12 +105,6 @@ impl<P: Platform> Caps<P> {
         if next.is_some_and(|slot| slot.base() < base.wrapping_add(total)) {
             return Err(Error::Overlaps);
         }
-        let (slot, rest) = (dest.first(), dest.rest());
-        check_empty(slot)?;
-        if let Some(rest) = rest {
-            rest.check_empty()?;
-        }
-
         if line.zeroed {
             self.clear(base, total)?;
         }

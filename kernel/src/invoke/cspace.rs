@@ -4,6 +4,7 @@ use super::{Call, DONE, Result};
 use crate::object::component::change_root;
 use abi::op::cspace;
 use abi::{CPtr, CapType, Error, Rights};
+use cap::{CSpace, SlotRef};
 
 #[inline(always)]
 pub fn invoke(call: &mut Call) -> Result {
@@ -75,23 +76,41 @@ pub fn invoke(call: &mut Call) -> Result {
 /// Retype stands by itself, so that what the others keep at hand does not weigh on it.
 #[inline(always)]
 pub fn retype(call: &mut Call) -> Result {
-    let [a0, a1, what, offset, bytes] = call.args;
+    let [first, _, what, offset, bytes] = call.args;
+    let (there, source, ty) = retyped(call)?;
+    let (first, count) = (call.cptr(first)?, (what >> 32) as u32);
+    let capabilities = &mut call.cpu.capabilities;
+    let dest = capabilities.slots(there, first, count)?;
+    capabilities.retype(source, dest, ty, offset, bytes)?;
+    DONE
+}
+
+/// Retype to one object.
+#[inline(always)]
+pub fn retype_one(call: &mut Call) -> Result {
+    let [dest, _, _, offset, bytes] = call.args;
+    let (there, source, ty) = retyped(call)?;
+    let dest = call.cptr(dest)?;
+    if dest == CPtr::NULL {
+        return Err(Error::BadSlot);
+    }
+    let capabilities = &mut call.cpu.capabilities;
+    let dest = capabilities.slot(there, dest)?;
+    capabilities.retype_one(source, dest, ty, offset, bytes)?;
+    DONE
+}
+
+/// Where a retype puts what it makes, what it makes that from, and of which type.
+#[inline(always)]
+fn retyped(call: &Call) -> core::result::Result<(CSpace, SlotRef, CapType), Error> {
+    let [_, source, what, ..] = call.args;
     let own = call.space()?;
     let there = call.cpu.capabilities.cspace(call.object)?;
     call.need(Rights::WRITE)?;
-    let source = call.cpu.capabilities.lookup(own, call.cptr(a1)?)?;
+    let source = call.cpu.capabilities.lookup(own, call.cptr(source)?)?;
     if there != own {
         source.need(Rights::GRANT)?;
     }
-    let (first, count) = (call.cptr(a0)?, (what >> 32) as u32);
     let ty = CapType::from_raw(what & 0xffff_ffff).ok_or(Error::BadRetype)?;
-    let capabilities = &mut call.cpu.capabilities;
-    if count == 1 && first != CPtr::NULL {
-        let dest = capabilities.slot(there, first)?;
-        capabilities.retype_one(source, dest, ty, offset, bytes)?;
-    } else {
-        let dest = capabilities.slots(there, first, count)?;
-        capabilities.retype(source, dest, ty, offset, bytes)?;
-    }
-    DONE
+    Ok((there, source, ty))
 }

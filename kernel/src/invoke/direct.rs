@@ -77,6 +77,7 @@ macro_rules! objects {
 objects! {
     CNode cspace::invoke Always,
     Retype cspace::retype Unfinished,
+    RetypeOne cspace::retype_one Unfinished,
     PageTable table::invoke Never,
     Mapping mapping::invoke Never,
     Irq irq::invoke Never,
@@ -94,10 +95,10 @@ extern "C" fn enter_cnode(
     a4: u64,
     operation: u64,
 ) -> u64 {
-    if operation == op::cspace::RETYPE {
-        enter::<Retype>(a0, a1, a2, slot, a3, a4, operation)
-    } else {
-        enter::<CNode>(a0, a1, a2, slot, a3, a4, operation)
+    match (operation, a2 >> 32) {
+        (op::cspace::RETYPE, 1) => enter::<RetypeOne>(a0, a1, a2, slot, a3, a4, operation),
+        (op::cspace::RETYPE, _) => enter::<Retype>(a0, a1, a2, slot, a3, a4, operation),
+        _ => enter::<CNode>(a0, a1, a2, slot, a3, a4, operation),
     }
 }
 
