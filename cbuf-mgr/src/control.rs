@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::primitive::Ordering;
 use libcbuf::ring::Producer;
+use libcbuf::shelf::{Shelf, Shelves};
 
 /// How often a compare-and-swap on a client's word is repeated before the word counts as busy. An
 /// honest client changes it a few times at most while the manager looks.
@@ -17,9 +18,8 @@ const TRIES: usize = 16;
 pub struct Control {
     client: ComponentId,
     memory: ControlMemory,
-    /// For each root entry so far: its leaf number plus one, or 0.
-    leaves: Vec<u16>,
-    leaf_count: usize,
+    /// For each root entry so far: whether its leaf exists.
+    leaves: Vec<bool>,
     producer: Producer,
 }
 
@@ -43,7 +43,6 @@ impl Control {
             client,
             memory: machine.make_control(client)?,
             leaves: Vec::new(),
-            leaf_count: 0,
             producer: Producer::default(),
         })
     }
@@ -51,10 +50,11 @@ impl Control {
     /// The record of `id`; `None` before [`Control::ensure`] for it.
     #[inline]
     pub fn record(&self, id: CbufId) -> Option<&Record> {
-        let leaf = *self.leaves.get(id.0 as usize / LEAF_RECORDS)? as usize;
-        let place = leaf.checked_sub(1)? * LEAF_RECORDS + id.0 as usize % LEAF_RECORDS;
+        if !*self.leaves.get(id.0 as usize / LEAF_RECORDS)? {
+            return None;
+        }
         // SAFETY: our own table says that this leaf exists; the machine keeps it valid.
-        Some(unsafe { &*self.memory.leaves.add(place) })
+        Some(unsafe { &*self.memory.leaves.add(id.0 as usize) })
     }
 
     /// Makes the record of `id` exist.
@@ -66,16 +66,16 @@ impl Control {
         if index >= self.leaves.len() {
             let more = index + 1 - self.leaves.len();
             self.leaves.try_reserve(more).map_err(|_| Error::NoMemory)?;
-            self.leaves.resize(index + 1, 0);
+            self.leaves.resize(index + 1, false);
         }
-        if self.leaves[index] == 0 {
-            machine.add_leaf(self.client, self.leaf_count)?;
-            self.leaf_count += 1;
-            self.leaves[index] = self.leaf_count as u16;
+        if !self.leaves[index] {
+            machine.add_leaf(self.client, index)?;
+            self.leaves[index] = true;
+            self.clear_leaf(index);
             // SAFETY: the root has `TRIE_ROOT_ENTRIES` words and the machine keeps it valid.
             let entry = unsafe { &*self.memory.root.add(index) };
             // Release: pairs with the acquire in `Trie::record`; the leaf is zero by now.
-            entry.store(self.leaf_count as u32, Ordering::Release);
+            entry.store(1, Ordering::Release);
         }
         self.record(id).ok_or(Error::NoMemory)
     }
@@ -127,6 +127,33 @@ impl Control {
         Withdrawn::InUse
     }
 
+    /// Takes a buffer of 2^`order` pages from a shelf of the client's, whatever its thread does
+    /// meanwhile; false where it lies on none, or is allocated again. Its thread may find it
+    /// marked inconsistent there, and forgets it then.
+    pub fn unshelve<M: Machine>(&self, machine: &M, id: CbufId, order: u32) -> bool {
+        let Some(record) = self.record(id) else {
+            return false;
+        };
+        if !self.shelves().lists(id, order) {
+            return false;
+        }
+        record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
+        machine.barrier();
+        if !self.shelves().lists(id, order) {
+            return false;
+        }
+        let state = record.load();
+        let idle = Shelf::IDLE | State::RELINQUISH;
+        let taken = State::new(0, order, State::FREE | State::INCONSISTENT);
+        state.0 & Shelf::MASK == idle && record.exchange(state, taken).is_ok()
+    }
+
+    /// What its threads keep for themselves, as the client says.
+    pub fn shelves(&self) -> &Shelves {
+        // SAFETY: the machine keeps the shelves valid.
+        unsafe { &*self.memory.shelves }
+    }
+
     /// Hands buffers over to the client; answers how many there was room for.
     pub fn hand_over(&mut self, ids: &[CbufId]) -> usize {
         // SAFETY: the machine keeps the ring valid.
@@ -139,14 +166,27 @@ impl Control {
         unsafe { &*self.memory.ring }.space(&self.producer)
     }
 
-    /// Empties every record and the ring, for a client that died and may begin anew.
+    /// Empties every record, the shelves and the ring, for a client that died and may begin anew.
     pub fn reset(&mut self) {
         // SAFETY: the machine keeps the ring valid.
         unsafe { &*self.memory.ring }.reset(&mut self.producer);
-        for place in 0..self.leaf_count * LEAF_RECORDS {
-            // SAFETY: leaves below `leaf_count` exist and stay valid.
-            let record = unsafe { &*self.memory.leaves.add(place) };
-            Self::introduce(record, State::EMPTY, 0);
+        self.shelves().reset();
+        let leaves = self
+            .leaves
+            .iter()
+            .enumerate()
+            .filter(|(_, exists)| **exists);
+        for (leaf, _) in leaves {
+            self.clear_leaf(leaf);
+        }
+    }
+
+    /// Empties the records of a leaf that exists.
+    fn clear_leaf(&self, leaf: usize) {
+        for id in leaf * LEAF_RECORDS..(leaf + 1) * LEAF_RECORDS {
+            if let Some(record) = self.record(CbufId(id as u32)) {
+                Self::introduce(record, State::EMPTY, 0);
+            }
         }
     }
 }

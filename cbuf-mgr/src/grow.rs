@@ -98,7 +98,7 @@ impl<M: Machine> Manager<M> {
         judge(records, buffer.settled, self.clients())
     }
 
-    /// Ends a buffer that is garbage or in its owner's freelist, unless a component references
+    /// Ends a buffer that is garbage or idle at its owner's, unless a component references
     /// it after all; then that component and the owner keep it. Answers the pages that are free
     /// now.
     pub(crate) fn destroy(&mut self, id: CbufId) -> Result<u64, Error> {
@@ -114,13 +114,23 @@ impl<M: Machine> Manager<M> {
             let pool = self.pools[holder.component.0 as usize].as_ref();
             let known = pool.and_then(|p| Some((p.control.record(id)?, p.terms.reach())));
             if let Some((record, reach)) = known {
+                let owned = buffer.owner == Some(holder.component);
                 match Control::withdraw(record) {
+                    // The owner's one reference may be that of a shelf.
+                    Withdrawn::InUse
+                        if owned
+                            && pool.is_some_and(|p| {
+                                p.control.unshelve(&self.machine, id, buffer.order)
+                            }) =>
+                    {
+                        inconsistent = true;
+                    }
                     Withdrawn::InUse => {
                         self.forget_senders(id);
                         return Err(Error::Busy);
                     }
                     Withdrawn::Inconsistent => {
-                        inconsistent |= buffer.owner == Some(holder.component)
+                        inconsistent |= owned;
                     }
                     Withdrawn::Gone => {}
                 }

@@ -5,14 +5,16 @@ use abi::{ComponentId, Error};
 use libcbuf::meta::Record;
 use libcbuf::primitive::AtomicU32;
 use libcbuf::ring::Ring;
+use libcbuf::shelf::Shelves;
 
 /// Where the manager finds the memory that it shares with one client.
 #[derive(Clone, Copy, Debug)]
 pub struct ControlMemory {
     pub root: *const AtomicU32,
     pub ring: *const Ring,
-    /// Leaf 0; leaf `n` lies `n * LEAF_RECORDS` records further on.
+    /// The record of id 0, whether it exists or not.
     pub leaves: *const Record,
+    pub shelves: *const Shelves,
 }
 
 /// # Safety
@@ -41,10 +43,15 @@ pub unsafe trait Machine {
     ) -> Result<Self::Mapping, Error>;
     fn unmap(&mut self, client: ComponentId, mapping: Self::Mapping);
 
-    /// Makes and maps a client's root (read-only there) and ring; once a client.
+    /// Makes and maps a client's root (read-only there), ring and shelves; once a client.
     fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error>;
-    /// Makes and maps leaf number `leaf` of a client; leaves are added in order.
+    /// Makes and maps leaf number `leaf` of a client, once: the records from id
+    /// `leaf * LEAF_RECORDS`.
     fn add_leaf(&mut self, client: ComponentId, leaf: usize) -> Result<(), Error>;
+
+    /// Has every processor pass a full barrier before it answers: the costly half of the one
+    /// whose other half is [`libcbuf::primitive::light_barrier`].
+    fn barrier(&self);
 
     /// Time-stamp.
     fn ticks(&self) -> u64;

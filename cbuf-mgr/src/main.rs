@@ -100,11 +100,11 @@ fn set_up() -> Result<Manager<System>, Error> {
 }
 
 /// Sets pages aside for the manager's own objects; answers them and the rest. A client takes
-/// about a dozen for its control area and first tables; tables, leaves and CNodes for the
+/// about thirty for its control area and first tables; tables, leaves and CNodes for the
 /// buffers themselves come to less than a sixteenth of the buffers.
 fn divide(ram: &[Ram], clients: u64) -> Result<(Frames, Frames), Error> {
     let all: u64 = ram.iter().map(|r| r.pages).sum();
-    let mut wanted = all / 16 + 24 * clients + 64;
+    let mut wanted = all / 16 + 40 * clients + 64;
     if wanted >= all {
         return Err(Error::NoMemory);
     }

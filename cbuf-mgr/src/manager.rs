@@ -186,10 +186,14 @@ impl<M: Machine> Manager<M> {
 
     /// Costs a look at every buffer: for people, not for policies.
     pub fn memory(&self) -> Memory {
+        let shelved = self.shelved();
         let live = (0..self.buffers.len() as u32)
             .map(CbufId)
             .filter(|id| {
-                !self.is_free(*id) && self.buffer(*id).is_ok() && self.judge(*id) == Verdict::Live
+                !self.is_free(*id)
+                    && shelved.binary_search(id).is_err()
+                    && self.buffer(*id).is_ok()
+                    && self.judge(*id) == Verdict::Live
             })
             .filter_map(|id| Some(self.buffer(id).ok()?.pages()))
             .sum();
@@ -199,6 +203,20 @@ impl<M: Machine> Manager<M> {
             live,
             pooled: self.pooled,
         }
+    }
+
+    /// What lies idle on all clients' shelves, sorted; as much as there is memory to list.
+    fn shelved(&self) -> Vec<CbufId> {
+        let mut all = Vec::new();
+        for pool in self.pools.iter().flatten() {
+            for id in pool.control.shelves().ids() {
+                if self.is_shelved(pool.terms.component, id) && push(&mut all, id).is_err() {
+                    break;
+                }
+            }
+        }
+        all.sort_unstable();
+        all
     }
 
     /// Whether a buffer was handed over to its owner and not allocated since, as the owner says.

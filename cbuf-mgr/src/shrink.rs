@@ -1,12 +1,13 @@
 //! Setting a pool's limit, and taking back what exceeds it: garbage at once, what lies in the
-//! client's freelists behind the `inconsistent` flag, live buffers when their last reference
+//! client's freelists or on its shelves behind the `inconsistent` flag, live buffers when their last reference
 //! goes (`relinquish`). Source: CBUFs, section 3.4.
 
 use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
 use abi::{ComponentId, Error};
-use libcbuf::meta::CbufId;
+use libcbuf::meta::{CbufId, State};
+use libcbuf::shelf::{Shelf, Shelves};
 
 impl<M: Machine> Manager<M> {
     /// A policy's `set_pool`; more than the description's maximum counts as the maximum.
@@ -67,19 +68,34 @@ impl<M: Machine> Manager<M> {
         Ok(pool.quarantine.len() as u64 >= 2 * pool.terms.max_pages)
     }
 
-    /// Pages in a client's freelists, as far as they can be taken back.
+    /// Pages in a client's freelists and on its shelves, as far as they can be taken back.
     pub(crate) fn free_pages_of(&self, component: ComponentId) -> Result<u64, Error> {
         if self.quarantine_full(component)? {
             return Ok(0);
         }
         let owned = &self.pool(component)?.owned;
         let free = owned.iter().filter(|id| self.is_free(**id));
+        let shelved = self.pool(component)?.control.shelves().ids();
+        let shelved = shelved.filter(|id| self.is_shelved(component, *id));
         Ok(free
-            .filter_map(|id| Some(self.buffer(*id).ok()?.pages()))
+            .copied()
+            .chain(shelved)
+            .filter_map(|id| Some(self.buffer(id).ok()?.pages()))
             .sum())
     }
 
-    /// Ends one buffer that lies in its owner's freelists (or in the ring).
+    /// Whether a buffer that `component` lists on a shelf is its own, and idle as far as its
+    /// record tells.
+    pub(crate) fn is_shelved(&self, component: ComponentId, id: CbufId) -> bool {
+        let state = || {
+            let owner = self.buffer(id).ok()?.owner?;
+            let pool = self.pool(component).ok()?;
+            (owner == component).then_some(pool.control.record(id)?.load())
+        };
+        state().is_some_and(|s| s.0 & Shelf::MASK & !State::RELINQUISH == Shelf::IDLE)
+    }
+
+    /// Ends one buffer that lies in its owner's freelists (or in the ring), or on a shelf.
     pub(crate) fn end_one_free(&mut self, component: ComponentId) -> Result<bool, Error> {
         if self.quarantine_full(component)? {
             return Ok(false);
@@ -89,6 +105,15 @@ impl<M: Machine> Manager<M> {
         for place in (0..self.pool(component)?.owned.len()).rev() {
             let id = self.pool(component)?.owned[place];
             if self.is_free(id) && self.destroy(id).is_ok() {
+                return Ok(true);
+            }
+        }
+        for place in 0..Shelves::PLACES {
+            let listed = self.pool(component)?.control.shelves().at(place);
+            if let Some(id) = listed
+                && self.is_shelved(component, id)
+                && self.destroy(id).is_ok()
+            {
                 return Ok(true);
             }
         }

@@ -5,8 +5,8 @@
 use crate::slots::{Ram, Resources};
 use crate::tables::{Run, Space};
 use abi::layout::{
-    BUFFERS, CBUFS, CONTROL_BYTES, MANAGER_CONTROL, MANAGER_WINDOW, PAGE, RING, TRIE_LEAVES,
-    TRIE_ROOT, TRIE_ROOT_ENTRIES,
+    BUFFERS, CBUFS, CONTROL_BYTES, MANAGER_CONTROL, MANAGER_WINDOW, PAGE, RING, SHELF_BYTES,
+    SHELVES, TRIE_LEAVES, TRIE_ROOT, TRIE_ROOT_ENTRIES,
 };
 use abi::{CPtr, CapType, ComponentId, Error};
 use alloc::vec::Vec;
@@ -15,6 +15,7 @@ use cbuf_mgr::machine::{ControlMemory, Machine};
 use libcbuf::meta::ORDERS;
 
 const ROOT_ORDER: u32 = (TRIE_ROOT_ENTRIES * size_of::<u32>() / PAGE).trailing_zeros();
+const SHELVES_ORDER: u32 = (SHELF_BYTES / PAGE).trailing_zeros();
 
 pub struct System {
     resources: Resources,
@@ -142,15 +143,22 @@ unsafe impl Machine for System {
     fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error> {
         self.share(client, TRIE_ROOT, ROOT_ORDER, false)?;
         self.share(client, RING, 0, true)?;
+        self.share(client, SHELVES, SHELVES_ORDER, true)?;
         Ok(ControlMemory {
             root: control(client, TRIE_ROOT) as *const _,
             ring: control(client, RING) as *const _,
             leaves: control(client, TRIE_LEAVES) as *const _,
+            shelves: control(client, SHELVES) as *const _,
         })
     }
 
     fn add_leaf(&mut self, client: ComponentId, leaf: usize) -> Result<(), Error> {
         self.share(client, TRIE_LEAVES + leaf * PAGE, 0, true)
+    }
+
+    fn barrier(&self) {
+        // One core: no other thread runs between its own instructions while we do.
+        core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
     }
 
     fn ticks(&self) -> u64 {

@@ -94,7 +94,8 @@ impl<'c> Buffer<'c> {
         Self {
             client,
             record: a.record,
-            address: a.address,
+            // SAFETY: what was allocated is mapped, and nothing is mapped at address 0.
+            address: unsafe { NonNull::new_unchecked(a.address) },
             id: a.id,
             bytes: a.bytes,
         }
@@ -141,7 +142,7 @@ impl DerefMut for Buffer<'_> {
 impl Drop for Buffer<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.client.release(self.id, self.record);
+        self.client.release_exclusive(self.id, self.record);
     }
 }
 
@@ -187,12 +188,13 @@ impl<'c> Cbuf<'c> {
     }
 
     #[inline]
-    fn of(client: &'c Client, sent: CbufRef, found: (NonNull<u8>, &'c Record)) -> Self {
+    fn of(client: &'c Client, sent: CbufRef, found: (*const u8, &'c Record)) -> Self {
         let (address, record) = found;
         Self {
             client,
             record,
-            address,
+            // SAFETY: what was received is mapped, and nothing is mapped at address 0.
+            address: unsafe { NonNull::new_unchecked(address.cast_mut()) },
             id: CbufId(sent.id),
             offset: sent.offset,
             len: sent.len,

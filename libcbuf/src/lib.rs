@@ -12,13 +12,20 @@
 
 #![cfg_attr(not(any(test, loom)), no_std)]
 
+#[cfg(all(feature = "std", not(any(test, loom))))]
+extern crate std;
+
 pub mod batch;
 pub mod buffer;
 pub mod client;
 pub mod freelist;
 pub mod meta;
 pub mod primitive;
+mod receive;
+mod release;
 pub mod ring;
+pub mod shelf;
+pub mod thread;
 pub mod trie;
 
 pub use abi::{ComponentId, Error};

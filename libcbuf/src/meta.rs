@@ -16,19 +16,52 @@ impl CbufId {
     pub const NONE: Self = Self(0);
 }
 
+/// Where a buffer's record lies: bytes from the record of id 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordOffset(pub u32);
+
+impl RecordOffset {
+    const BITS: u32 = 5;
+
+    /// Ids are below [`abi::layout::MAX_CBUFS`], so this is less than 2^24.
+    #[inline]
+    pub const fn of(id: CbufId) -> Self {
+        Self(id.0 << Self::BITS)
+    }
+    #[inline]
+    pub const fn id(self) -> CbufId {
+        CbufId(self.0 >> Self::BITS)
+    }
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Record>() == 1 << RecordOffset::BITS);
+
 /// Size classes: a buffer has 2^order pages, order below this (the largest is 16 MiB).
 pub const ORDERS: usize = 13;
 
 /// The smallest order whose buffers hold `bytes`; `None` when none does.
 #[inline]
 pub const fn order_for(bytes: usize) -> Option<u32> {
-    if bytes > PAGE << (ORDERS - 1) {
-        return None;
+    order_with(last_byte(bytes))
+}
+
+/// The number of the last of `bytes`, in the first page's second half or above.
+#[inline]
+pub(crate) const fn last_byte(bytes: usize) -> usize {
+    bytes.saturating_sub(1) | (PAGE / 2)
+}
+
+/// The smallest order whose buffers have a byte of this number, from [`last_byte`]: its highest
+/// bit tells, without a branch for the smallest.
+#[inline]
+pub(crate) const fn order_with(last: usize) -> Option<u32> {
+    let order = last.ilog2() - (PAGE / 2).ilog2();
+    if order < ORDERS as u32 {
+        Some(order)
+    } else {
+        None
     }
-    if bytes <= PAGE {
-        return Some(0);
-    }
-    Some(((bytes - 1) / PAGE).ilog2() + 1)
 }
 
 /// A record's first word, taken apart: virtual page number (36 bits) | order (5) | flags (5) |
@@ -38,9 +71,11 @@ pub const fn order_for(bytes: usize) -> Option<u32> {
 pub struct State(pub u64);
 
 impl State {
-    pub const EMPTY: Self = Self(0);
+    /// No buffer here. The manager writes it into every record of a new leaf.
+    pub const EMPTY: Self = Self(Self::INCONSISTENT);
     pub const REFERENCES: u64 = (1 << 18) - 1;
-    /// The manager took a buffer away that lies in a freelist; whoever pops it discards it.
+    /// The buffer is gone. With [`State::FREE`]: taken away while it lies in a freelist or on a
+    /// shelf; whoever takes it from there forgets it.
     pub const INCONSISTENT: u64 = 1 << 18;
     /// The manager wants to hear when the last reference goes.
     pub const RELINQUISH: u64 = 1 << 19;
@@ -50,6 +85,8 @@ impl State {
     /// Allocated and neither frozen nor sent: nobody else can hold it, and no id from outside
     /// may turn it into a second reference.
     pub const EXCLUSIVE: u64 = 1 << 21;
+    /// All flags.
+    pub const FLAGS: u64 = 31 << 18;
     pub const ORDER_SHIFT: u32 = 23;
     pub const PAGE_SHIFT: u32 = 28;
 
@@ -58,7 +95,7 @@ impl State {
         Self(
             page_number << Self::PAGE_SHIFT
                 | ((order as u64) & 31) << Self::ORDER_SHIFT
-                | flags & (31 << 18),
+                | flags & Self::FLAGS,
         )
     }
     #[inline]
@@ -80,17 +117,19 @@ impl State {
     }
     #[inline]
     pub const fn address(self) -> usize {
-        self.page_number() as usize * PAGE
+        // One shift: the page number lies so far up, and what is below it is masked out.
+        (self.0 >> (Self::PAGE_SHIFT - PAGE.trailing_zeros())) as usize & !(PAGE - 1)
     }
     #[inline]
     pub const fn bytes(self) -> usize {
-        PAGE << self.order()
+        // In 32 bits, where the machine's shift takes five bits of the order by itself.
+        ((PAGE as u32) << self.order()) as usize
     }
 }
 
 /// One buffer's metadata in one component.
 #[repr(C, align(32))]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Record {
     /// A [`State`].
     pub state: AtomicU64,
@@ -107,8 +146,17 @@ pub struct Record {
     pub receivers: AtomicU64,
 }
 
-#[cfg(not(loom))]
-const _: () = assert!(size_of::<Record>() == 32);
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            state: AtomicU64::new(State::EMPTY.0),
+            sent: AtomicU32::new(0),
+            received: AtomicU32::new(0),
+            senders: AtomicU64::new(0),
+            receivers: AtomicU64::new(0),
+        }
+    }
+}
 
 impl Record {
     /// Link of the last record in a freelist.
@@ -145,17 +193,49 @@ impl Record {
         }
     }
 
+    /// Takes one reference more if the state is still `old`: answers it. The count and the address
+    /// change in one word: an address that is read beside it cannot be withdrawn without the
+    /// exchange failing.
+    #[inline]
+    pub fn take_reference(&self, old: State) -> Result<State, State> {
+        let order = Ordering::SeqCst;
+        match self.state.compare_exchange(old.0, old.0 + 1, order, order) {
+            // What the machine answers stands in a register; the argument had to be kept in one.
+            Ok(was) => Ok(State(was)),
+            Err(now) => Err(State(now)),
+        }
+    }
+
+    /// Whether this component sent the buffer to `to` since it was last allocated. Only for
+    /// whoever holds a reference, so that the word is a set.
+    #[inline]
+    pub fn was_sent_to(&self, to: ComponentId) -> bool {
+        // Relaxed: only this component sets the bit, and the manager clears it only while nobody
+        // here holds a reference.
+        self.receivers.load(Ordering::Relaxed) >> (to.0 & 63) & 1 != 0
+    }
+
     /// Counts one send. The sender still holds its reference: a collector that does not see the
     /// send sees the reference.
     #[inline]
     pub fn count_send(&self, to: ComponentId) {
-        let bit = Self::bit(to) & !Self::LINK;
-        // Before the receiver can ask the manager for the buffer (it learns the id later, through
-        // an invocation), so the manager finds the bit. Relaxed load: only this component sets it, and the manager
-        // clears it only while nobody here holds a reference.
-        if self.receivers.load(Ordering::Relaxed) & bit == 0 {
-            self.receivers.fetch_or(bit, Ordering::SeqCst);
+        if !self.was_sent_to(to) {
+            self.add_receiver(to);
         }
+        self.count_send_again();
+    }
+
+    /// Before the receiver can ask the manager for the buffer (it learns the id later, through an
+    /// invocation), so that the manager finds the bit.
+    #[inline]
+    pub fn add_receiver(&self, to: ComponentId) {
+        let bit = Self::bit(to) & !Self::LINK;
+        self.receivers.fetch_or(bit, Ordering::SeqCst);
+    }
+
+    /// Counts a send to one of the set of receivers.
+    #[inline]
+    pub fn count_send_again(&self) {
         self.sent.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -164,7 +244,7 @@ impl Record {
     pub fn admits(&self, from: ComponentId) -> bool {
         // SeqCst: where it follows the exchange that raised the reference, it sees what the
         // manager wrote before the state that was exchanged, or later.
-        self.senders.load(Ordering::SeqCst) & Self::bit(from) != 0
+        self.senders.load(Ordering::SeqCst) >> (from.0 & 63) & 1 != 0
     }
 
     /// The link of a record that is in a freelist, or about to be.
@@ -238,7 +318,7 @@ mod tests {
             prop_assert_eq!(state.order(), order);
             prop_assert_eq!(state.references(), references);
             prop_assert_eq!(state.has(State::FREE), flags & 4 != 0);
-            prop_assert_eq!(state.bytes(), PAGE << order);
+            prop_assert!(order > 19 || state.bytes() == PAGE << order);
         }
     }
 }

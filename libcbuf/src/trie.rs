@@ -1,17 +1,18 @@
 //! From a buffer's id to its record: a root that only the manager writes, and leaves of 128
 //! records. Source: CBUFs, section 3.1 and figure 2.
 
-use crate::meta::{CbufId, Record};
+use crate::meta::{CbufId, Record, RecordOffset};
 use crate::primitive::{AtomicU32, Ordering};
 use abi::layout::{LEAF_RECORDS, TRIE_ROOT_ENTRIES};
 use core::ptr::NonNull;
 
-/// A component's view of its trie, or the manager's view of it at another address.
+/// A component's view of its trie.
 #[derive(Clone, Copy, Debug)]
 pub struct Trie {
-    /// [`TRIE_ROOT_ENTRIES`] words: 0, or the number of the leaf plus one.
+    /// [`TRIE_ROOT_ENTRIES`] words: 1 where the leaf exists, else 0.
     root: *const AtomicU32,
-    /// Leaf number 0.
+    /// The record of id 0. A leaf's place follows from its ids, so the page tables of the
+    /// processor are the trie's inner level, and a known id's record is one addition away.
     leaves: NonNull<Record>,
 }
 
@@ -24,14 +25,14 @@ impl Trie {
     /// # Safety
     /// As long as the trie or a record from it is used, `root` points at [`TRIE_ROOT_ENTRIES`]
     /// words that nobody but the manager writes, and for each word `n` that is not zero,
-    /// `leaves + (n - 1) * LEAF_RECORDS` at [`LEAF_RECORDS`] records that stay mapped.
+    /// `leaves + n * LEAF_RECORDS` at [`LEAF_RECORDS`] records that stay mapped.
     pub const unsafe fn new(root: *const AtomicU32, leaves: *const Record) -> Self {
         // SAFETY: memory that the caller promises to be there is not at address 0.
         let leaves = unsafe { NonNull::new_unchecked(leaves.cast_mut()) };
         Self { root, leaves }
     }
 
-    /// The record of `id`, unless the id is out of range or its leaf absent. Costs two loads.
+    /// The record of `id`, unless the id is out of range or its leaf absent. Costs one load.
     #[inline]
     pub fn record(&self, id: CbufId) -> Option<&Record> {
         let index = id.0 as usize / LEAF_RECORDS;
@@ -42,13 +43,28 @@ impl Trie {
         let entry = unsafe { &*self.root.add(index) };
         // Acquire: pairs with the manager's release when it installs the leaf, whose records it
         // wrote before.
-        let leaf = entry.load(Ordering::Acquire) as usize;
-        if leaf == 0 {
+        if entry.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let place = (leaf - 1) * LEAF_RECORDS + id.0 as usize % LEAF_RECORDS;
-        // SAFETY: the manager wrote the entry, so the leaf is mapped (contract of `new`), and
-        // only atomics are reached through the record.
-        Some(unsafe { self.leaves.add(place).as_ref() })
+        // SAFETY: the manager wrote the entry, so the leaf is there.
+        Some(unsafe { self.known(RecordOffset::of(id)) })
+    }
+
+    /// The record of an id that has one.
+    ///
+    /// # Safety
+    /// [`Trie::record`] answers a record for this id.
+    #[inline]
+    pub unsafe fn known(&self, offset: RecordOffset) -> &Record {
+        // SAFETY: the leaf is mapped (contract of `new`), and only atomics are reached through
+        // the record.
+        unsafe {
+            // Under the model checker records are larger.
+            #[cfg(loom)]
+            let record = self.leaves.add(offset.id().0 as usize);
+            #[cfg(not(loom))]
+            let record = self.leaves.byte_add(offset.0 as usize);
+            record.as_ref()
+        }
     }
 }

@@ -5,9 +5,10 @@
 
 use abi::layout::LEAF_RECORDS;
 use libcbuf::freelist::Freelist;
-use libcbuf::meta::{CbufId, Record, State};
-use libcbuf::primitive::{AtomicU32, Ordering};
+use libcbuf::meta::{CbufId, Record, RecordOffset, State};
+use libcbuf::primitive::{AtomicU32, Ordering, light_barrier};
 use libcbuf::ring::{Producer, Ring};
+use libcbuf::shelf::{Shelf, Shelves};
 use libcbuf::trie::Trie;
 use loom::sync::Arc;
 use loom::thread;
@@ -16,6 +17,7 @@ use loom::thread;
 struct Memory {
     root: Vec<AtomicU32>,
     leaves: Vec<Record>,
+    shelves: Shelves,
 }
 
 impl Memory {
@@ -23,6 +25,7 @@ impl Memory {
         Self {
             root: vec![AtomicU32::new(1)],
             leaves: (0..LEAF_RECORDS).map(|_| Record::default()).collect(),
+            shelves: Shelves::default(),
         }
     }
 
@@ -196,7 +199,13 @@ fn a_receipt_never_gets_what_its_sender_did_not_send() {
         // SAFETY: ids below `LEAF_RECORDS` look at memory that outlives the client; nothing is
         // ever handed over through the ring.
         let client = unsafe {
-            libcbuf::Client::new(memory.root.as_ptr(), ring, memory.leaves.as_ptr(), &Refuses)
+            libcbuf::Client::new(
+                memory.root.as_ptr(),
+                ring,
+                memory.leaves.as_ptr(),
+                &memory.shelves,
+                &Refuses,
+            )
         };
         let received = client.cbuf2buf(CbufId(3), 0, 1, SENDER).is_ok();
         let replaced = manager.join().unwrap();
@@ -228,5 +237,78 @@ fn a_last_free_is_seen_or_told() {
         }
         let told = state.has(State::RELINQUISH);
         assert!(manager.join().unwrap() || told);
+    });
+}
+
+/// A thread puts a buffer on its shelf and allocates it again, while the manager takes it as
+/// `cbuf_mgr::control` does: one of them has it in the end, and the other knows.
+#[test]
+fn a_shelved_buffer_is_allocated_or_taken_but_not_both() {
+    loom::model(|| {
+        let shared = Arc::new((Record::default(), Shelf::default()));
+        let idle = State(State::new(7, 0, State::EXCLUSIVE).0 + 1);
+        shared.0.state.store(idle.0, Ordering::SeqCst);
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let (record, shelf) = &*other;
+            record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
+            light_barrier();
+            if shelf.at(0) != Some(CbufId(5)) {
+                return false;
+            }
+            let gone = State::new(0, 0, State::FREE | State::INCONSISTENT);
+            let wanted = State(idle.0 | State::RELINQUISH);
+            record.load() == wanted && record.exchange(wanted, gone).is_ok()
+        });
+        let (record, shelf) = &*shared;
+        // The thread frees it, and allocates it again if it still has it.
+        let mut told = !shelf.put(RecordOffset::of(CbufId(5)), record);
+        let mut allocated = false;
+        if !told {
+            assert_eq!(shelf.take(), Some(RecordOffset::of(CbufId(5))));
+            allocated = record.load() == idle;
+            told = !allocated;
+        }
+        // What it is told of, it releases like any other: unless that fails, the manager hears.
+        let heard = told && {
+            let state = record.load();
+            let released = State::new(7, 0, State::RELINQUISH);
+            state.page_number() != 0 && record.exchange(state, released).is_ok()
+        };
+        let taken = manager.join().unwrap();
+        assert_eq!([allocated, heard, taken].iter().filter(|b| **b).count(), 1);
+        assert_eq!(taken, record.load().page_number() == 0);
+    });
+}
+
+/// A place on a shelf is used for another buffer: the manager never takes the first for it.
+#[test]
+fn a_place_used_again_names_the_new_buffer() {
+    loom::model(|| {
+        let shared = Arc::new((Memory::new(), Shelf::default()));
+        let idle = State(State::new(7, 0, State::EXCLUSIVE).0 + 1);
+        for id in [1, 2] {
+            shared.0.leaves[id].state.store(idle.0, Ordering::SeqCst);
+        }
+        assert!(
+            shared
+                .1
+                .put(RecordOffset::of(CbufId(1)), &shared.0.leaves[1])
+        );
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let (memory, shelf) = &*other;
+            let record = &memory.leaves[1];
+            record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
+            light_barrier();
+            let wanted = State(idle.0 | State::RELINQUISH);
+            let gone = State::new(0, 0, State::FREE | State::INCONSISTENT);
+            shelf.at(0) == Some(CbufId(1)) && record.exchange(wanted, gone).is_ok()
+        });
+        let (memory, shelf) = &*shared;
+        assert_eq!(shelf.take(), Some(RecordOffset::of(CbufId(1))));
+        let allocated = memory.leaves[1].load() == idle;
+        shelf.put(RecordOffset::of(CbufId(2)), &memory.leaves[2]);
+        assert!(!(allocated && manager.join().unwrap()));
     });
 }

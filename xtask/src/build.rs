@@ -100,6 +100,8 @@ fn component_flags(project: &Project) -> Vec<String> {
         format!("-Clink-arg=-T{}", script.display()),
         "-Clink-arg=--gc-sections".into(),
         "-Cforce-frame-pointers=yes".into(),
+        // Threads are told apart by their stacks (`libcbuf::thread`).
+        "--cfg=cistern".into(),
     ]
 }
 

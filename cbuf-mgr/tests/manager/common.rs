@@ -2,6 +2,7 @@
 //! client sees a buffer at the same address, as in the real system; that receivers map it
 //! read-only is written down and checked, not enforced.
 
+use abi::layout::SHELF_BYTES;
 use abi::{ComponentId, Error, ThreadId};
 use cbuf_mgr::frames::Frames;
 use cbuf_mgr::machine::{ControlMemory, Machine};
@@ -10,6 +11,7 @@ use cbuf_mgr::{Manager, Step};
 use libcbuf::meta::{CbufId, Record};
 use libcbuf::primitive::AtomicU32;
 use libcbuf::ring::Ring;
+use libcbuf::shelf::Shelves;
 use libcbuf::{Client, Manager as Port};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
@@ -18,6 +20,26 @@ use std::sync::{Arc, Mutex};
 pub const PAGE: usize = 4096;
 /// Leaves that a client's control area has room for here.
 const LEAVES: usize = 64;
+
+/// `membarrier(2)`: every thread of this process passes a full barrier.
+fn membarrier(command: u64) -> i64 {
+    let result: i64;
+    // SAFETY: the call takes numbers and touches no memory.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") 324i64 => result,
+            in("rdi") command,
+            in("rsi") 0,
+            in("rdx") 0,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+const EXPEDITED: u64 = 8;
+const REGISTER_EXPEDITED: u64 = 16;
 
 /// Zeroed memory of its own.
 struct Area {
@@ -50,11 +72,21 @@ pub struct Frame {
     order: u32,
 }
 
+/// What the manager shares with one client.
+struct Shared {
+    root: Area,
+    ring: Area,
+    leaves: Area,
+    shelves: Area,
+    /// Leaves that were made.
+    made: Vec<usize>,
+}
+
 pub struct Fake {
     /// What the page numbers from 0 on name.
     memory: Area,
     pages: u64,
-    control: HashMap<u16, (Area, Area, Area, usize)>,
+    control: HashMap<u16, Shared>,
     /// First page → order.
     pub frames: HashMap<u64, u32>,
     /// (component, first page) → writable.
@@ -68,6 +100,7 @@ pub struct Fake {
 
 impl Fake {
     pub fn new(pages: u64) -> Self {
+        assert_eq!(membarrier(REGISTER_EXPEDITED), 0);
         Self {
             memory: Area::new(pages as usize * PAGE),
             pages,
@@ -141,27 +174,36 @@ unsafe impl Machine for Fake {
 
     fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error> {
         self.spend()?;
-        let (root, ring) = (Area::new(4 * PAGE), Area::new(PAGE));
-        let leaves = Area::new(LEAVES * PAGE);
-        let memory = ControlMemory {
-            root: root.start.cast::<AtomicU32>(),
-            ring: ring.start.cast::<Ring>(),
-            leaves: leaves.start.cast::<Record>(),
+        let shared = Shared {
+            root: Area::new(4 * PAGE),
+            ring: Area::new(PAGE),
+            leaves: Area::new(LEAVES * PAGE),
+            shelves: Area::new(SHELF_BYTES),
+            made: Vec::new(),
         };
-        let areas = (root, ring, leaves, 0);
-        assert!(self.control.insert(client.0, areas).is_none());
+        let memory = ControlMemory {
+            root: shared.root.start.cast::<AtomicU32>(),
+            ring: shared.ring.start.cast::<Ring>(),
+            leaves: shared.leaves.start.cast::<Record>(),
+            shelves: shared.shelves.start.cast::<Shelves>(),
+        };
+        assert!(self.control.insert(client.0, shared).is_none());
         Ok(memory)
     }
 
     fn add_leaf(&mut self, client: ComponentId, leaf: usize) -> Result<(), Error> {
         self.spend()?;
-        let areas = self.control.get_mut(&client.0).unwrap();
-        assert_eq!(areas.3, leaf);
-        if leaf == LEAVES {
+        let shared = self.control.get_mut(&client.0).unwrap();
+        assert!(!shared.made.contains(&leaf));
+        if leaf >= LEAVES {
             return Err(Error::NoMemory);
         }
-        areas.3 += 1;
+        shared.made.push(leaf);
         Ok(())
+    }
+
+    fn barrier(&self) {
+        assert_eq!(membarrier(EXPEDITED), 0);
     }
 
     fn ticks(&self) -> u64 {
@@ -233,8 +275,8 @@ impl Host {
     /// The library's side of a client, new. It lives as long as the process, as in a component.
     pub fn attach(&self, component: ComponentId) -> &'static Client {
         let memory = self.with(|m| {
-            let areas = &m.machine().control[&component.0];
-            (areas.0.start, areas.1.start, areas.2.start)
+            let shared = &m.machine().control[&component.0];
+            [&shared.root, &shared.ring, &shared.leaves, &shared.shelves].map(|area| area.start)
         });
         // The client outlives this function's borrow of the machine, so must the machine.
         let host: &'static Host = Box::leak(Box::new(self.clone()));
@@ -247,26 +289,32 @@ impl Host {
         // client expects.
         let client = unsafe {
             Client::new(
-                memory.0.cast::<AtomicU32>(),
-                memory.1.cast::<Ring>(),
-                memory.2.cast::<Record>(),
+                memory[0].cast::<AtomicU32>(),
+                memory[1].cast::<Ring>(),
+                memory[2].cast::<Record>(),
+                memory[3].cast::<Shelves>(),
                 port,
             )
         };
         Box::leak(Box::new(client))
     }
 
-    /// A client's ring and leaves as words that anyone in that component may overwrite.
+    /// A client's ring, shelves and leaves as words that anyone in that component may overwrite.
     pub fn shared_words(&self, component: u16) -> Vec<&'static AtomicU32> {
         self.with(|m| {
-            let (_, ring, leaves, count) = &m.machine().control[&component];
+            let shared = &m.machine().control[&component];
             let word = |start: *mut u8, n: usize| {
                 // SAFETY: inside the area, which is leaked with the host.
                 unsafe { &*start.cast::<AtomicU32>().add(n) }
             };
-            let ring = (0..PAGE / 4).map(|n| word(ring.start, n));
-            let leaves = (0..count * PAGE / 4).map(|n| word(leaves.start, n));
-            ring.chain(leaves).collect()
+            let ring = (0..PAGE / 4).map(|n| word(shared.ring.start, n));
+            let shelves = (0..SHELF_BYTES / 4).map(|n| word(shared.shelves.start, n));
+            let leaf = |leaf: &usize| {
+                let first = leaf * PAGE / 4;
+                (first..first + PAGE / 4).map(|n| word(shared.leaves.start, n))
+            };
+            let leaves = shared.made.iter().flat_map(leaf);
+            ring.chain(shelves).chain(leaves).collect()
         })
     }
 

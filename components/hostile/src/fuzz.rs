@@ -4,7 +4,7 @@ use crate::raw;
 use abi::captype::MapFlags;
 use abi::start::slot;
 use abi::{CPtr, CapType, Error, Rights, layout, op};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use hostile::Random;
 use rt::cap;
 use rt::cbuf::{Cbuf, CbufId};
@@ -178,13 +178,22 @@ pub fn corrupt() -> u64 {
     let Some(manager) = rt::import("cbuf") else {
         return 1;
     };
+    let present = |leaf: &usize| {
+        let word = (layout::TRIE_ROOT as *const AtomicU32).wrapping_add(*leaf);
+        // SAFETY: the root is mapped for the life of the component.
+        unsafe { &*word }.load(Ordering::Relaxed) != 0
+    };
+    let Some(leaf) = (0..layout::TRIE_ROOT_ENTRIES).find(present) else {
+        return 1;
+    };
+    let leaf = layout::TRIE_LEAVES + leaf * layout::PAGE;
     let mut random = Random::new(SEED);
     for round in 0..200u64 {
-        for at in [layout::RING, layout::TRIE_LEAVES] {
+        for at in [layout::RING, layout::SHELVES, leaf] {
             for _ in 0..64 {
                 let place =
                     (at + random.below(layout::PAGE as u64 / 8) as usize * 8) as *const AtomicU64;
-                // SAFETY: both pages are mapped, writable, for the life of the component, and
+                // SAFETY: all three pages are mapped, writable, for the life of the component, and
                 // are only ever reached as atomics.
                 let word = unsafe { &*place };
                 word.store(random.nasty(), Ordering::Relaxed);

@@ -71,13 +71,14 @@ pub(crate) fn attach() {
         return;
     }
     // SAFETY: `init` gave the manager this component's whole CBUF region, and the manager, which
-    // is started first, keeps the root, the ring and the leaves at these addresses; this is the
+    // is started first, keeps the root, the ring, the leaves and the shelves at these addresses; this is the
     // only client, and nobody else reads or writes the slot before `attached` is set.
     unsafe {
         (*SLOT.client.get()).write(Client::new(
             layout::TRIE_ROOT as *const _,
             layout::RING as *const _,
             layout::TRIE_LEAVES as *const _,
+            layout::SHELVES as *const _,
             &Remote,
         ));
     }

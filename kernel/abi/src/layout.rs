@@ -26,13 +26,17 @@ pub const DEVICES: usize = 0x30_0000_0000;
 
 /// CBUF region: the whole of PML4 slot 1.
 pub const CBUFS: usize = 0x80_0000_0000;
-/// Trie root: [`TRIE_ROOT_ENTRIES`] 32-bit words, read-only to the client.
-pub const TRIE_ROOT: usize = CBUFS;
+/// Trie leaves, read-write: the one with ids from `n * LEAF_RECORDS` is the page at
+/// `TRIE_LEAVES + n * PAGE`, where the root says that there is one.
+pub const TRIE_LEAVES: usize = CBUFS;
+/// Trie root: [`TRIE_ROOT_ENTRIES`] 32-bit words (1: the leaf exists), read-only to the client.
+pub const TRIE_ROOT: usize = TRIE_LEAVES + TRIE_ROOT_ENTRIES * PAGE;
 pub const TRIE_ROOT_ENTRIES: usize = 4096;
 /// The ring through which the manager hands over collected buffers: one page, read-write.
-pub const RING: usize = CBUFS + 0x10_0000;
-/// Trie leaves: leaf `n` is the page at `TRIE_LEAVES + n * PAGE`, read-write.
-pub const TRIE_LEAVES: usize = CBUFS + 0x20_0000;
+pub const RING: usize = TRIE_ROOT + 0x10_0000;
+/// What each thread freed last, by thread and size: [`SHELF_BYTES`], read-write.
+pub const SHELVES: usize = RING + 0x1_0000;
+pub const SHELF_BYTES: usize = 0x8000;
 /// Where the manager maps the buffers themselves.
 pub const BUFFERS: usize = CBUFS + 0x4000_0000;
 /// Records in a leaf page (32 bytes each).

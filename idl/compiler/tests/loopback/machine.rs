@@ -5,6 +5,7 @@ use abi::layout::{LEAF_RECORDS, PAGE, TRIE_ROOT_ENTRIES};
 use abi::{CPtr, ComponentId, Error, ThreadId};
 use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::ring::{Producer, Ring};
+use libcbuf::shelf::Shelves;
 use libcbuf::{Client, Manager};
 use std::cell::{Cell, OnceCell};
 use std::sync::Mutex;
@@ -33,6 +34,7 @@ struct Side {
     root: Vec<AtomicU32>,
     leaf: Vec<Record>,
     ring: Ring,
+    shelves: Shelves,
     producer: Mutex<Producer>,
     client: OnceCell<Client>,
 }
@@ -67,6 +69,7 @@ fn start() -> &'static Machine {
             .collect(),
         leaf: (0..LEAF_RECORDS).map(|_| Record::default()).collect(),
         ring: Ring::default(),
+        shelves: Shelves::default(),
         producer: Mutex::default(),
         client: OnceCell::new(),
     };
@@ -76,10 +79,10 @@ fn start() -> &'static Machine {
     }));
     for (index, side) in machine.sides.iter().enumerate() {
         let seen = Box::leak(Box::new(Seen(machine, index)));
-        // SAFETY: root, leaf and ring are leaked with the machine and have the sizes that are
-        // asked for; the manager below is the ring's one producer.
-        let client =
-            unsafe { Client::new(side.root.as_ptr(), &side.ring, side.leaf.as_ptr(), seen) };
+        let (root, leaf) = (side.root.as_ptr(), side.leaf.as_ptr());
+        // SAFETY: root, leaf, ring and shelves are leaked with the machine and have the sizes that
+        // are asked for; the manager below is the ring's one producer.
+        let client = unsafe { Client::new(root, &side.ring, leaf, &side.shelves, seen) };
         assert!(side.client.set(client).is_ok());
     }
     machine
@@ -199,7 +202,12 @@ pub fn all_settled() {
     let sides = &machine().sides;
     for id in 0..LEAF_RECORDS {
         let records = [&sides[0].leaf[id], &sides[1].leaf[id]];
-        let references = records.map(|r| r.load().references());
+        // What lies on a shelf has one reference, which is nobody's.
+        let shelved = [0, 1].map(|side| {
+            let order = records[side].load().order();
+            u64::from(sides[side].shelves.lists(CbufId(id as u32), order))
+        });
+        let references = [0, 1].map(|side| records[side].load().references() - shelved[side]);
         let sent: u32 = records.iter().map(|r| r.sent.load(Ordering::Relaxed)).sum();
         let received: u32 = records
             .iter()

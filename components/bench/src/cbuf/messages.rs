@@ -1,0 +1,76 @@
+//! Messages to another component and back, of whole buffers: through the stubs, as any component
+//! sends them.
+
+use crate::calls::{look, nothing, since};
+use crate::{PAGES, ensure};
+use abi::Error;
+use abi::layout::PAGE;
+use bench::{RUNS, median};
+use core::arch::asm;
+use rt::cbuf::{Buffer, Cbuf};
+use rt::time;
+use stubs::pipe::Client;
+
+/// Messages in a new buffer each: enough for many collections.
+const MANY: u64 = 2048;
+
+/// A whole buffer with the first and last word of each page written.
+fn message(pages: usize, tag: u64) -> Result<Cbuf<'static>, Error> {
+    let mut buffer = Buffer::alloc(rt::cbuf::client(), pages * PAGE)?;
+    for page in buffer.chunks_exact_mut(PAGE) {
+        page[..8].copy_from_slice(&tag.to_le_bytes());
+        page[PAGE - 8..].copy_from_slice(&tag.to_le_bytes());
+    }
+    Ok(buffer.freeze(pages * PAGE))
+}
+
+pub fn measure() -> Result<(), Error> {
+    let pipe = Client::bind()?;
+    let nothing = nothing();
+    for pages in PAGES {
+        let sent = message(pages, 1)?;
+        let mut runs = [0; RUNS];
+        // The first receipts map the buffer there and make the peer known here.
+        drop(pipe.echo(&sent)?);
+        for run in &mut runs {
+            let begun = look!(before);
+            let answer = pipe.echo(&sent)?;
+            drop(answer);
+            *run = since(begun, look!(after));
+        }
+        rt::println!("BENCH round-{pages} {}", median(runs) - nothing);
+        drop(sent);
+
+        let begun = time::now();
+        for _ in 0..MANY {
+            let buffer = Buffer::alloc(rt::cbuf::client(), pages * PAGE)?;
+            drop(pipe.echo(&buffer.freeze(pages * PAGE))?);
+        }
+        rt::println!("BENCH round-new-{pages} {}", (time::now() - begun) / MANY);
+    }
+    Ok(())
+}
+
+/// What comes back is what was sent, in the same place: nothing was copied.
+pub fn arrive() -> Result<(), Error> {
+    let pipe = Client::bind()?;
+    for (tag, pages) in (7u64..).zip(PAGES) {
+        let sent = message(pages, tag)?;
+        let answer = pipe.echo(&sent)?;
+        ensure(answer.as_ptr() == sent.as_ptr() && answer.len() == sent.len())?;
+        let tagged = |page: &[u8]| page[..8] == tag.to_le_bytes() && page[PAGE - 8..] == page[..8];
+        ensure(answer.chunks_exact(PAGE).all(tagged))?;
+    }
+    Ok(())
+}
+
+/// Nothing is held for good: the pool gives one large buffer as often as it is asked.
+pub fn comes_back() -> Result<(), Error> {
+    for _ in 0..8 {
+        let all = [(); 2].map(|()| message(64, 3));
+        for one in all {
+            drop(one?);
+        }
+    }
+    Ok(())
+}
