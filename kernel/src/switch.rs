@@ -104,21 +104,27 @@ impl Cpu {
         if !self.component().alive() {
             match self.unwind(regs, Error::Dead as u64, [0; 4]) {
                 Landing::Ended => self.exit_thread(),
-                Landing::Call => syscall::resume(regs),
-                Landing::Instruction => idt::resume(regs),
+                // SAFETY: `unwind` made them fit for user mode, in the component that is entered.
+                Landing::Call => unsafe { syscall::resume(regs) },
+                // SAFETY: likewise.
+                Landing::Instruction => unsafe { idt::resume(regs) },
             }
         }
         if waiting == Waiting::Involuntary {
             regs.set_flags(self.component().flags);
-            // SAFETY: as above.
-            unsafe { (*thread).fpu.restore() };
-            idt::resume(regs)
+            // SAFETY: as above; and what was put aside, or made by `configure`, was fit for user
+            // mode and has got the flags of the component in whose space this is.
+            unsafe {
+                (*thread).fpu.restore();
+                idt::resume(regs)
+            }
         }
         regs.rflags = self.component().flags;
         if foreign {
             FpuState::CLEAN.restore();
         }
-        syscall::resume_from_switch(regs)
+        // SAFETY: the program counter was checked before the thread switched away.
+        unsafe { syscall::resume_from_switch(regs) }
     }
 
     /// Sets how far invocations of the current thread may go, after its place or state has changed.

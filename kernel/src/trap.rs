@@ -32,15 +32,18 @@ const _: () = assert!(IRQ_BASE + LAST_IRQ < apic::TIMER_VECTOR);
 
 /// Every vector but the NMI comes here, with the interrupted registers on the kernel's stack.
 /// User registers continue as they are left when this returns.
-pub extern "C" fn trap(regs: &mut Regs) {
+///
+/// # Safety
+/// Called by the entry of `idt` alone, with what the processor and it have saved.
+pub unsafe extern "C" fn trap(regs: &mut Regs) {
     let exception = regs.vector <= LAST_EXCEPTION;
     if exception && (!regs.are_users() || regs.vector == MACHINE_CHECK) {
         say!("exception {} at {:#x}: {regs:x?}", regs.vector, regs.rip);
         say!("address {:#x}", Cr2::read_raw());
         shutdown(ExitCode::PANIC);
     }
-    // SAFETY: an entry from user code, or from the wait for events, which holds nothing of the
-    // core across its `hlt`.
+    // SAFETY: an entry from user code, or from the wait for events, which has lent the core to
+    // whatever comes in.
     let cpu = unsafe { Cpu::current() };
     if exception {
         let Some((kind, address)) = classify(cpu, regs) else {

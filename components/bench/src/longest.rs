@@ -4,7 +4,7 @@
 use abi::captype::MapFlags;
 use abi::layout::PAGE;
 use abi::start::slot::CSPACE;
-use abi::{Badge, CPtr, CapType, ComponentId, Error, Rights, op};
+use abi::{Badge, CPtr, CapType, ComponentId, Error, Rights, ThreadId, op};
 use rt::{cap, time};
 
 use crate::measure::print;
@@ -59,6 +59,7 @@ pub fn measure(stock: &mut Stock) -> Result<(), Error> {
     let root = stock.object(CapType::L1CNode, places.next_multiple_of(PAGE as u64))?;
     add_nodes(stock, root, 0, NODES)?;
     entries(stock, root)?;
+    threads(stock)?;
     copies(stock, root)?;
     objects(stock, root)?;
     mappings(stock)
@@ -73,6 +74,30 @@ fn entries(stock: &mut Stock, root: CPtr) -> Result<(), Error> {
     }
     let args = [word(component), 0, 0, 0, 0];
     print("longest-revoke", longest(CSPACE, op::cspace::REVOKE, args)?);
+    Ok(())
+}
+
+/// A component with as many threads in it as the core takes; then it takes one more again.
+fn threads(stock: &mut Stock) -> Result<(), Error> {
+    let (component, root) = (stock.page(CapType::Component)?, stock.page(CapType::Pml4)?);
+    let (entry, nobody) = (abi::layout::IMAGE as u64, CPtr::NULL);
+    cap::component::configure(component, CSPACE, root, entry, nobody, ComponentId(0), 0)?;
+    let first = stock.page(CapType::Thread)?;
+    let (mut last, mut count) = (first, 1);
+    while cap::thread::configure(last, component, ThreadId(0), 0) != Err(Error::Busy) {
+        if count > ThreadId::MAX as u32 {
+            return Err(Error::OutOfRange);
+        }
+        last = stock.page(CapType::Thread)?;
+        count += 1;
+    }
+    cap::delete(CSPACE, first)?;
+    cap::thread::configure(last, component, ThreadId(0), 0)?;
+    let gone = longest(CSPACE, op::cspace::DELETE, [word(component), 0, 0, 0, 0])?;
+    print("longest-component", gone);
+    for thread in 1..count {
+        cap::delete(CSPACE, first.plus(thread))?;
+    }
     Ok(())
 }
 

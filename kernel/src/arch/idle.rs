@@ -26,6 +26,7 @@ idle_look:
 "#
 );
 
+// SAFETY: declared as the assembly above defines them; both functions keep to the C convention.
 unsafe extern "C" {
     fn idle_wait(touched: *mut c_void);
     fn idle_look(touched: *mut c_void);

@@ -103,15 +103,19 @@ resume_full:
     trap = sym crate::trap::trap,
 );
 
+// SAFETY: declared as the assembly above defines them.
 unsafe extern "C" {
     static trap_stubs: [u8; GATES * STUB_BYTES];
     fn resume_full(regs: *const Regs) -> !;
 }
 
 /// Continues user code with all registers as they are in `regs`.
-pub fn resume(regs: &Regs) -> ! {
-    // SAFETY: every `Regs` that reaches this came from user mode or from `Regs::user`: selectors
-    // are the user's, the program counter was checked to be canonical, interrupts are off.
+///
+/// # Safety
+/// `regs` are fit for user mode ([`Regs`]), the current component's address space is loaded, and
+/// interrupts are off.
+pub unsafe fn resume(regs: &Regs) -> ! {
+    // SAFETY: the caller's promise; GS is the kernel's since the entry, whose `swapgs` this undoes.
     unsafe { resume_full(regs) }
 }
 

@@ -55,15 +55,26 @@ pub unsafe fn write(port: u16, width: Width, value: u32) {
     }
 }
 
-/// One byte from one of the kernel's own devices.
-pub fn byte_in(port: u16) -> u8 {
-    // SAFETY: only called for the serial port, the interrupt controllers and the interval timer,
-    // none of which reaches memory.
-    unsafe { read(port, Width::Byte) as u8 }
-}
+/// A port of one of the kernel's own devices.
+#[derive(Clone, Copy)]
+pub struct OwnPort(u16);
 
-/// One byte to one of the kernel's own devices.
-pub fn byte_out(port: u16, value: u8) {
-    // SAFETY: as in `byte_in`.
-    unsafe { write(port, Width::Byte, u32::from(value)) }
+impl OwnPort {
+    /// # Safety
+    /// Whatever is read from and written to the port, the device behind it (or nothing) reaches no
+    /// memory and does nothing that the kernel's memory safety rests on.
+    pub const unsafe fn new(port: u16) -> OwnPort {
+        OwnPort(port)
+    }
+
+    /// The value that the port has now.
+    pub fn byte_in(self) -> u8 {
+        // SAFETY: what `new` was promised.
+        unsafe { read(self.0, Width::Byte) as u8 }
+    }
+
+    pub fn byte_out(self, value: u8) {
+        // SAFETY: as in `byte_in`.
+        unsafe { write(self.0, Width::Byte, u32::from(value)) }
+    }
 }

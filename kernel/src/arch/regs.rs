@@ -3,6 +3,10 @@
 
 use super::gdt::{USER_CODE, USER_DATA};
 
+/// What user code is continued with is **fit for user mode**: the two selectors are the user's, the
+/// program counter is below [`crate::memory::USER_END`], and the flags are a component's and what
+/// user code may add to them ([`Regs::set_flags`]), or what the processor said they were in user
+/// mode. Everything that continues user code asks for that.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Regs {
@@ -34,7 +38,7 @@ pub struct Regs {
 const USER_FLAGS: u64 = 0x20_0dd5;
 
 impl Regs {
-    /// All zero but what user mode needs.
+    /// All zero but what user mode needs; the program counter and the flags are still to be set.
     pub fn user() -> Regs {
         Regs {
             cs: u64::from(USER_CODE),

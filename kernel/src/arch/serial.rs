@@ -3,17 +3,17 @@
 //! nothing to run. So nobody waits for the port but the kernel's own last words. Absent: what is
 //! written is lost.
 
-use super::port::{byte_in, byte_out};
+use super::port::OwnPort;
 use core::cell::UnsafeCell;
 use core::fmt;
 
 const BASE: u16 = 0x3f8;
-const DATA: u16 = BASE;
-const INTERRUPTS: u16 = BASE + 1;
-const FIFO: u16 = BASE + 2;
-const LINE: u16 = BASE + 3;
-const MODEM: u16 = BASE + 4;
-const STATUS: u16 = BASE + 5;
+const DATA: OwnPort = register(0);
+const INTERRUPTS: OwnPort = register(1);
+const FIFO: OwnPort = register(2);
+const LINE: OwnPort = register(3);
+const MODEM: OwnPort = register(4);
+const STATUS: OwnPort = register(5);
 const TRANSMITTER_EMPTY: u8 = 0x20;
 /// Read back where the port has a queue of its own.
 const HAS_FIFO: u8 = 0xc0;
@@ -23,6 +23,11 @@ const PATIENCE: u32 = 100_000;
 /// Times that the port's queue is filled in one go: a port that is always empty is emulated.
 const ROUNDS: usize = 4;
 const BUFFER_BYTES: usize = 8192;
+
+const fn register(number: u16) -> OwnPort {
+    // SAFETY: the serial port's registers lead to a wire, not to memory, and its interrupts are off.
+    unsafe { OwnPort::new(BASE + number) }
+}
 
 /// What waits for the port: `len` bytes from `first` on, round the end.
 struct Buffer {
@@ -47,7 +52,8 @@ static BUFFER: Shared = Shared(UnsafeCell::new(Buffer {
 
 fn with<R>(f: impl FnOnce(&mut Buffer) -> R) -> R {
     // SAFETY: one core has the console, its kernel runs with interrupts off but where it waits for
-    // events and is not in here, an NMI leaves the console alone, and no `f` calls this function.
+    // events and is not in here, an NMI leaves the console alone, and no `f` calls this function. (An
+    // exception inside is the kernel's end: what it says last may be garbled.)
     f(unsafe { &mut *BUFFER.0.get() })
 }
 
@@ -74,12 +80,12 @@ impl Buffer {
     fn send(&mut self) -> bool {
         let before = self.len;
         for _ in 0..ROUNDS {
-            if self.len == 0 || byte_in(STATUS) & TRANSMITTER_EMPTY == 0 {
+            if self.len == 0 || STATUS.byte_in() & TRANSMITTER_EMPTY == 0 {
                 break;
             }
             for _ in 0..self.burst {
                 if let Some(byte) = self.pop() {
-                    byte_out(DATA, byte);
+                    DATA.byte_out(byte);
                 }
             }
         }
@@ -96,14 +102,14 @@ impl Buffer {
 }
 
 pub fn setup() {
-    byte_out(INTERRUPTS, 0);
-    byte_out(LINE, 0x80);
-    byte_out(DATA, 1);
-    byte_out(INTERRUPTS, 0);
-    byte_out(LINE, 3);
-    byte_out(FIFO, 0xc7);
-    byte_out(MODEM, 3);
-    if byte_in(FIFO) & HAS_FIFO == HAS_FIFO {
+    INTERRUPTS.byte_out(0);
+    LINE.byte_out(0x80);
+    DATA.byte_out(1);
+    INTERRUPTS.byte_out(0);
+    LINE.byte_out(3);
+    FIFO.byte_out(0xc7);
+    MODEM.byte_out(3);
+    if FIFO.byte_in() & HAS_FIFO == HAS_FIFO {
         with(|buffer| buffer.burst = FIFO_BYTES);
     }
 }

@@ -326,6 +326,7 @@ resume_switched:
 /// that user code passes gets here with this bit.
 pub const REFUSED: u64 = 1 << 32;
 
+// SAFETY: declared as the assembly above defines them.
 unsafe extern "C" {
     fn syscall_entry();
     fn resume_call(regs: *const Regs) -> !;
@@ -336,6 +337,7 @@ unsafe extern "C" {
 /// of an operation as the entry leaves them.
 macro_rules! direct_pieces {
     ($($(#[$doc:meta])* $constant:ident $piece:ident;)*) => {
+        // SAFETY: they end as all functions of that type do, or never.
         unsafe extern "C" {
             $(fn $piece(
                 a0: u64, a1: u64, a2: u64, slot: NonNull<Slot>, a3: u64, a4: u64, operation: u64,
@@ -352,17 +354,23 @@ direct_pieces! {
     THREAD thread_operation;
 }
 
-/// Continues user code after a system call.
-pub fn resume(regs: &Regs) -> ! {
-    // SAFETY: the program counter in `regs` was checked to be canonical, and the flags are a
-    // component's; interrupts are off.
+/// Continues user code after a system call, with all registers as they are in `regs` but `rcx` and
+/// `r11`.
+///
+/// # Safety
+/// As for [`super::idt::resume`].
+pub unsafe fn resume(regs: &Regs) -> ! {
+    // SAFETY: the caller's promise; GS is the kernel's since the entry, whose `swapgs` this undoes.
     unsafe { resume_call(regs) }
 }
 
 /// Continues a thread that waits since it switched to another.
-pub fn resume_from_switch(regs: &Regs) -> ! {
-    // SAFETY: the program counter was checked to be canonical when the thread switched, and the
-    // flags are a component's; interrupts are off.
+///
+/// # Safety
+/// As for [`super::idt::resume`], of program counter and flags; other registers are any.
+pub unsafe fn resume_from_switch(regs: &Regs) -> ! {
+    // SAFETY: the caller's promise; selectors are those of `sysret`. GS is the kernel's since the
+    // entry, whose `swapgs` this undoes.
     unsafe { resume_switched(regs) }
 }
 

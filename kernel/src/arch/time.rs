@@ -1,13 +1,13 @@
 //! The time-stamp counter and how fast it ticks: told by CPUID where it tells, else measured
 //! against the interval timer.
 
-use super::port::{byte_in, byte_out};
+use super::port::OwnPort;
 use core::arch::x86_64::{__cpuid, _rdtsc};
 
 const PIT_HZ: u64 = 1_193_182;
 /// Channel 0: its gate is always open, so no other device is needed, and its interrupt is masked.
-const PIT_CHANNEL: u16 = 0x40;
-const PIT_COMMAND: u16 = 0x43;
+const PIT_CHANNEL: OwnPort = pit(0);
+const PIT_COMMAND: OwnPort = pit(3);
 /// Counts down once from a value written low byte first.
 const ONE_SHOT: u8 = 0x30;
 /// 10 ms.
@@ -25,6 +25,11 @@ const ATTEMPTS: u32 = 5;
 const FALLBACK_HZ: u64 = 1_000_000_000;
 const HYPERVISOR_LEAVES: u32 = 0x4000_0000;
 const HYPERVISOR_TIMING: u32 = 0x4000_0010;
+
+const fn pit(register: u16) -> OwnPort {
+    // SAFETY: the interval timer counts, and its interrupt is masked.
+    unsafe { OwnPort::new(0x40 + register) }
+}
 
 pub fn now() -> u64 {
     // SAFETY: every x86-64 has the instruction, and the kernel may execute it.
@@ -67,8 +72,8 @@ fn sample(counter: &mut impl FnMut() -> u32) -> Sample {
     let mut best = (u64::MAX, None);
     for _ in 0..LOOKS {
         let tsc = now();
-        byte_out(PIT_COMMAND, LATCH);
-        let pit = u16::from_le_bytes([byte_in(PIT_CHANNEL), byte_in(PIT_CHANNEL)]);
+        PIT_COMMAND.byte_out(LATCH);
+        let pit = u16::from_le_bytes([PIT_CHANNEL.byte_in(), PIT_CHANNEL.byte_in()]);
         let counter = counter();
         let took = now().wrapping_sub(tsc);
         if took < best.0 || best.1.is_none() {
@@ -85,10 +90,10 @@ fn sample(counter: &mut impl FnMut() -> u32) -> Sample {
 /// Samples before and after some 10 ms of the interval timer; `None` when the timer ran out in
 /// between (the machine was stopped for long) or does not run at all.
 fn interval(counter: &mut impl FnMut() -> u32) -> Option<(Sample, Sample)> {
-    byte_out(PIT_COMMAND, ONE_SHOT);
+    PIT_COMMAND.byte_out(ONE_SHOT);
     let [low, high] = PIT_START.to_le_bytes();
-    byte_out(PIT_CHANNEL, low);
-    byte_out(PIT_CHANNEL, high);
+    PIT_CHANNEL.byte_out(low);
+    PIT_CHANNEL.byte_out(high);
     let before = sample(counter);
     let mut after = before;
     for _ in 0..PATIENCE {
@@ -97,8 +102,8 @@ fn interval(counter: &mut impl FnMut() -> u32) -> Option<(Sample, Sample)> {
             break;
         }
     }
-    byte_out(PIT_COMMAND, READ_STATUS);
-    let ran_out = byte_in(PIT_CHANNEL) & RAN_OUT != 0;
+    PIT_COMMAND.byte_out(READ_STATUS);
+    let ran_out = PIT_CHANNEL.byte_in() & RAN_OUT != 0;
     (!ran_out && after.pit < before.pit && after.tsc > before.tsc).then_some((before, after))
 }
 

@@ -4,6 +4,7 @@ use super::regions::Region;
 use super::tables::bits;
 use crate::memory::KERNEL_BASE;
 
+// SAFETY: the linker script defines them; only their addresses are used.
 unsafe extern "C" {
     static text_start: u8;
     static text_end: u8;

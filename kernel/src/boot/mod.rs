@@ -106,6 +106,7 @@ pub struct Found {
 }
 
 /// The entry from `boot_entry`, on the boot stack.
+// SAFETY: the assembly that calls it is the only other place that has a symbol of this name.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u64) -> ! {
     serial::setup();

@@ -44,6 +44,20 @@ struct MapEntry {
     reserved: u32,
 }
 
+/// Types of which any bytes are a value.
+///
+/// # Safety
+/// Integers and structures of integers without padding only.
+unsafe trait Plain: Copy {}
+// SAFETY: an integer.
+unsafe impl Plain for u8 {}
+// SAFETY: integers, of which none leaves a gap before the next or the end.
+unsafe impl Plain for StartInfo {}
+// SAFETY: likewise.
+unsafe impl Plain for Module {}
+// SAFETY: likewise.
+unsafe impl Plain for MapEntry {}
+
 /// What the loader says, ranges as it says them.
 pub struct Loaded {
     pub command_line: &'static [u8],
@@ -54,10 +68,10 @@ pub struct Loaded {
 }
 
 /// A copy of the `T` at `address`; `None` outside of what the boot page tables show.
-fn read<T: Copy>(address: u64) -> Option<T> {
+fn read<T: Plain>(address: u64) -> Option<T> {
     let inside = address != 0 && address.checked_add(size_of::<T>() as u64)? <= REACH;
-    // SAFETY: the boot page tables map these addresses, the loader put its data there, and the
-    // types read are plain integers.
+    // SAFETY: the boot page tables map these addresses, nobody writes there meanwhile, and any
+    // bytes are a `Plain` value.
     inside.then(|| unsafe { Phys(address).pointer::<T>().read_unaligned() })
 }
 
@@ -90,7 +104,8 @@ pub fn load(address: u64) -> Option<Loaded> {
     if !aligned || info.memory_map == 0 || info.memory_map.checked_add(map_bytes)? > REACH {
         return None;
     }
-    // SAFETY: the range is shown by the boot page tables, aligned, and plain integers.
+    // SAFETY: the range is shown by the boot page tables, aligned, and of a `Plain` type; nothing
+    // writes where the loader put it before `boot` has read it.
     let map =
         unsafe { core::slice::from_raw_parts(Phys(info.memory_map).pointer(), entries as usize) };
     let module = (info.modules > 0)

@@ -13,6 +13,9 @@ use core::ptr::NonNull;
 
 /// One operation: `a0 a1 a2`, the capability, `a3 a4`, operation number. Answers a status (without
 /// results), [`WITH_RESULTS`] or [`GONE`].
+///
+/// # Safety
+/// Called by the system-call entry alone, with the slot that it looked up.
 pub type Direct = unsafe extern "C" fn(u64, u64, u64, NonNull<Slot>, u64, u64, u64) -> u64;
 
 /// In place of a status, which is smaller: success, with results in [`Cpu::results`].
@@ -86,7 +89,10 @@ objects! {
 }
 
 /// A CNode's operation: to the entry that has it.
-extern "C" fn enter_cnode(
+///
+/// # Safety
+/// As for [`Direct`].
+unsafe extern "C" fn enter_cnode(
     a0: u64,
     a1: u64,
     a2: u64,
@@ -95,15 +101,20 @@ extern "C" fn enter_cnode(
     a4: u64,
     operation: u64,
 ) -> u64 {
-    match (operation, a2 >> 32) {
-        (op::cspace::RETYPE, 1) => enter::<RetypeOne>(a0, a1, a2, slot, a3, a4, operation),
-        (op::cspace::RETYPE, _) => enter::<Retype>(a0, a1, a2, slot, a3, a4, operation),
-        _ => enter::<CNode>(a0, a1, a2, slot, a3, a4, operation),
+    // SAFETY: the caller's promise is handed on.
+    unsafe {
+        match (operation, a2 >> 32) {
+            (op::cspace::RETYPE, 1) => enter::<RetypeOne>(a0, a1, a2, slot, a3, a4, operation),
+            (op::cspace::RETYPE, _) => enter::<Retype>(a0, a1, a2, slot, a3, a4, operation),
+            _ => enter::<CNode>(a0, a1, a2, slot, a3, a4, operation),
+        }
     }
 }
 
+/// # Safety
+/// As for [`Direct`].
 #[inline(never)]
-extern "C" fn enter<O: Object>(
+unsafe extern "C" fn enter<O: Object>(
     a0: u64,
     a1: u64,
     a2: u64,
@@ -112,7 +123,7 @@ extern "C" fn enter<O: Object>(
     a4: u64,
     operation: u64,
 ) -> u64 {
-    // SAFETY: an entry from user code.
+    // SAFETY: an entry from user code, as the caller promises.
     let cpu = unsafe { Cpu::current() };
     cpu.system_calls += 1;
     // SAFETY: the entry code looked it up in the caller's CSpace, as the general path does.
@@ -146,7 +157,10 @@ pub fn with_results(cpu: &mut Cpu, results: [u64; 4]) -> u64 {
 }
 
 /// After [`GONE`]: the thread goes back to an invoker that lives, if it is there at all.
-pub extern "C" fn gone() -> ! {
+///
+/// # Safety
+/// Called by the system-call entry alone.
+pub unsafe extern "C" fn gone() -> ! {
     // SAFETY: what `enter` had of the core ended with its return.
     let cpu = unsafe { Cpu::current() };
     if cpu.thread.is_null() {
@@ -154,8 +168,10 @@ pub extern "C" fn gone() -> ! {
     }
     let mut regs = Regs::user();
     match cpu.unwind(&mut regs, Error::Dead as u64, [0; 4]) {
-        Landing::Call => syscall::resume(&regs),
-        Landing::Instruction => idt::resume(&regs),
+        // SAFETY: `unwind` made them fit for user mode, in the component that is entered.
+        Landing::Call => unsafe { syscall::resume(&regs) },
+        // SAFETY: likewise.
+        Landing::Instruction => unsafe { idt::resume(&regs) },
         Landing::Ended => cpu.exit_thread(),
     }
 }

@@ -91,8 +91,8 @@ fn wait(cpu: *mut Cpu) -> u64 {
         let (left, took) = serial::send();
         vain = if took { 0 } else { vain.saturating_add(1) };
         if left && vain < CONSOLE_PATIENCE {
-            // SAFETY: interrupts are off, and the core, which is all that the handler touches, is
-            // borrowed by nobody: only its address is here.
+            // SAFETY: interrupts are off. The core is all that the handler touches, and lent to it
+            // with its address: who called this uses nothing of the core until it returns.
             unsafe { idle::look(cpu) };
         } else {
             // SAFETY: as above.

@@ -17,6 +17,7 @@ mod ports;
 mod table;
 pub mod thread;
 
+use crate::arch::idt;
 use crate::arch::regs::Regs;
 use crate::arch::syscall::REFUSED;
 use crate::cpu::Cpu;
@@ -118,8 +119,11 @@ fn invoke(cpu: &mut Cpu, regs: &Regs) -> Result {
 }
 
 /// Every system call that the fast path leaves alone. On return the thread continues from `regs`.
-pub extern "C" fn general(regs: &mut Regs) {
-    // SAFETY: an entry from user code.
+///
+/// # Safety
+/// Called by the system-call entry alone, with user code's registers.
+pub unsafe extern "C" fn general(regs: &mut Regs) {
+    // SAFETY: an entry from user code, as the caller promises.
     let cpu = unsafe { Cpu::current() };
     let target = regs.r10 as u32;
     if target == CPtr::RETURN.0 {
@@ -159,7 +163,8 @@ fn leave(cpu: &mut Cpu, regs: &mut Regs, returned: Option<(u64, [u64; 4])>, refu
     if let Some((status, results)) = back {
         match cpu.unwind(regs, status, results) {
             Landing::Call => return,
-            Landing::Instruction => crate::arch::idt::resume(regs),
+            // SAFETY: `unwind` made them fit for user mode, in the component that is entered.
+            Landing::Instruction => unsafe { idt::resume(regs) },
             Landing::Ended => cpu.exit_thread(),
         }
     }
@@ -169,6 +174,7 @@ fn leave(cpu: &mut Cpu, regs: &mut Regs, returned: Option<(u64, [u64; 4])>, refu
         // The call was the last instruction of user memory: there is none to continue at, and
         // `sysret` must not find that out in kernel mode.
         trap::deliver_fault(cpu, regs, fault::PROTECTION, 0);
-        crate::arch::idt::resume(regs)
+        // SAFETY: delivering a fault leaves registers that are fit for user mode.
+        unsafe { idt::resume(regs) }
     }
 }

@@ -69,7 +69,8 @@ fn trace(cpu: &mut Cpu, regs: &mut Regs) -> Result<[u64; 4], Error> {
     after.set_results(0, [0; 4]);
     (after.rcx, after.r9, after.r10, after.r11) = (0, 0, 0, 0);
     trap::trace(cpu, &mut after, what)?;
-    idt::resume(&after)
+    // SAFETY: they are the supervisor's at its entry, in its address space.
+    unsafe { idt::resume(&after) }
 }
 
 /// Ids of the components below the faulting one on the current thread's invocation stack.
@@ -101,5 +102,6 @@ fn give_up(cpu: &mut Cpu, regs: &mut Regs) -> ! {
     regs.set_results(0, [0; 4]);
     (regs.rcx, regs.r9, regs.r10, regs.r11) = (0, 0, 0, 0);
     trap::escalate(cpu, regs, what);
-    idt::resume(regs)
+    // SAFETY: `escalate` leaves registers that are fit for user mode: the supervisor's or an invoker's.
+    unsafe { idt::resume(regs) }
 }

@@ -36,8 +36,11 @@ pub fn invoke(call: &mut Call) -> Result {
 /// The switch, from the entry code, which has looked the capability up and kept in the current
 /// thread what a call preserves. Comes back when the current thread goes on at once, with an answer
 /// as all of [`super::direct`] give it.
-pub extern "C" fn switch(slot: NonNull<Slot>) -> u64 {
-    // SAFETY: an entry from user code.
+///
+/// # Safety
+/// Called by the system-call entry alone, with the slot that it looked up.
+pub unsafe extern "C" fn switch(slot: NonNull<Slot>) -> u64 {
+    // SAFETY: an entry from user code, as the caller promises.
     let cpu = unsafe { Cpu::current() };
     cpu.system_calls += 1;
     // SAFETY: the entry code looked it up in the caller's CSpace, as the general path does.

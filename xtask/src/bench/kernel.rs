@@ -33,7 +33,7 @@ const fn figure(key: &'static str, name: &'static str) -> Figure {
     }
 }
 
-const FIGURES: [Figure; 21] = [
+const FIGURES: [Figure; 22] = [
     Figure {
         most: Some(180.0),
         peers: &[(COMPOSITE, 449.0), (SEL4, 415.0)],
@@ -81,6 +81,7 @@ const FIGURES: [Figure; 21] = [
         ..figure("noop", "no-op on a kernel object")
     },
     figure("longest-delete", "longest call: delete, full CNode"),
+    figure("longest-component", "longest call: delete, full component"),
     figure("longest-revoke", "longest call: revoke, 16,384 Entries"),
     figure("longest-retype", "longest call: retype, 256 objects"),
     figure("longest-clear", "longest call: retype, 1 MiB CNode"),
