@@ -28,6 +28,12 @@ const PLOTTED: [&str; 4] = [
     "revoke, copies: 10",
 ];
 
+/// Of how many capabilities at once an operation disposes, as its name says: `revoke, copies: 10`.
+fn count(name: &str) -> Option<f64> {
+    let (_, count) = name.split_once(": ")?;
+    count.parse().ok().filter(|count| *count > 1.0)
+}
+
 /// Instructions by operation and size.
 pub struct Figures(BTreeMap<(String, u32), f64>);
 
@@ -92,6 +98,14 @@ impl Figures {
                     _ => row.against(&format!("2^{SMALLEST}"), first, None),
                 });
             }
+            if let Some(count) = count(name) {
+                let each = self.get(name, LARGEST)? / count;
+                rows.push(Row::new(
+                    format!("- each of them, 2^{LARGEST}"),
+                    "instr.",
+                    each,
+                ));
+            }
         }
         Ok(rows)
     }
@@ -140,6 +154,17 @@ mod tests {
             assert!(rows[..4].iter().all(|row| row.met().is_none()));
             assert_eq!(rows[4].met(), Some(met));
         }
+    }
+
+    #[test]
+    fn many_at_once_are_shown_each() {
+        let lines = SIZES.map(|log2| format!("CAPS {log2} 700 revoke, copies: 10"));
+        let rows = Figures::of(lines.iter().map(String::as_str))
+            .rows()
+            .unwrap();
+        assert_eq!(rows.last().map(|row| row.ours), Some(70.0));
+        assert_eq!(count("revoke, descendants: 1"), None);
+        assert_eq!(count("copy"), None);
     }
 
     #[test]
