@@ -91,7 +91,7 @@ impl Machine {
     pub fn new_space(&mut self, pml4: Phys) -> (Space, u16) {
         let mut shared = false;
         self.each_component(|_, component| {
-            // SAFETY: the list holds live components.
+            // SAFETY: the registry holds live components.
             shared |= unsafe { (*component).space.pml4() } == pml4;
         });
         self.shared_spaces |= shared;

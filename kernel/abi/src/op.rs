@@ -105,7 +105,7 @@ interfaces! {
             Overlaps "part of it is in use",
             BadSlot "a slot is not there, or in another L2 CNode than the first",
             SlotInUse "a slot is not empty",
-            Again "a deletion was carried on instead",
+            Again "a piece of the memory was cleared, or a deletion was carried on instead",
         }
         /// Deletes a capability, and the object with its last copy. Memory that nobody else covers then
         /// goes to the kernel's list (RECLAIM).
@@ -218,6 +218,7 @@ interfaces! {
             BadSize "no entry",
             OutOfRange "past the user part of the table",
             EntryEmpty "an entry maps nothing",
+            Again "entries of as many mappings as one call looks up are changed",
         }
         /// Clears the dirty bits of consecutive entries.
         CLEAR_DIRTY = 4 ("first entry, count << 16") -> ()
@@ -325,8 +326,9 @@ interfaces! {
             Busy "the core takes no more of them",
         }
         /// Saves the current thread and continues this one. When the saved thread is switched to again,
-        /// this call returns to it, vector and x87 registers lost. Only the core's event thread gets events; those that are pending
-        /// while it waits count as an interrupt of the thread switched to before its first instruction.
+        /// this call returns to it, vector and x87 registers lost. Only the core's event thread gets events;
+        /// those that are pending while it waits count as an interrupt of the thread switched to before its
+        /// first instruction.
         SWITCH = 2 () -> ("events", "id of the thread that was interrupted, or all ones")
         needs "WRITE"
         errors {
