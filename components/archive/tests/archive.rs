@@ -101,7 +101,9 @@ fn every_truncation_and_extension_is_refused() {
 #[test]
 fn every_flipped_bit_of_the_tables_is_refused() {
     let mut file = sample();
-    for bit in 0..1024 * 8 {
+    // Each takes a look at the whole file.
+    let step = if cfg!(miri) { 509 } else { 1 };
+    for bit in (0..1024 * 8).step_by(step) {
         file[bit / 8] ^= 1 << (bit % 8);
         assert!(walk(&file).is_err(), "bit {bit}");
         file[bit / 8] ^= 1 << (bit % 8);

@@ -369,7 +369,9 @@ mod tests {
             let page = page();
             let table = view(&page);
             table.map_pages(run(used, 1), PhysAddr(0), 4096, R).unwrap();
-            for first in 0..=ENTRIES {
+            // Slow there: every place in the words of one round, and no more.
+            let step = if cfg!(miri) { 37 } else { 1 };
+            for first in (0..=ENTRIES).step_by(step) {
                 let expected = Some(used).filter(|used| *used >= first);
                 assert_eq!(table.next_in_use(first, ENTRIES), expected);
             }

@@ -1,10 +1,11 @@
 //! What must hold after every operation, checked the slow way: every pair, every entry.
 
-use super::{BASE, BOOT_SLOTS, DEVICE, PAGE, PAGES, World};
+use super::{BASE, BOOT_SLOTS, DEVICE, PAGE, PAGES, World, kernel_entry};
 use crate::captype::{Tree, info};
 use crate::mdb::link::Side;
 use crate::slot::Reach;
 use crate::{Cap, Platform, SlotRef, mapping};
+use abi::Rights;
 use abi::captype::CapType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
@@ -246,6 +247,20 @@ fn entries(w: &World, all: &[SlotRef]) {
             );
             let leaf = info(object).is_frame() || place.level == paging::Level::Pt;
             if leaf {
+                let rights = cap.rights;
+                assert!(
+                    rights.contains(Rights::READ),
+                    "{cap:?} maps what may not be read"
+                );
+                assert!(
+                    !entry.is_writable() || rights.contains(Rights::WRITE),
+                    "{cap:?} maps writable"
+                );
+                assert!(
+                    entry.0 & paging::Entry::NO_EXECUTE != 0 || rights.contains(Rights::EXECUTE),
+                    "{cap:?} maps executable"
+                );
+                assert_eq!(entry.is_large(), place.level != paging::Level::Pt);
                 let no_execute = entry.0 & paging::Entry::NO_EXECUTE != 0;
                 assert!(!entry.is_writable() || no_execute, "W^X");
                 let (from, to) = (entry.address().0, entry.address().0 + page);
@@ -261,6 +276,11 @@ fn entries(w: &World, all: &[SlotRef]) {
                     assert!(entry.0 & paging::Entry::NO_CACHE != 0);
                 }
             }
+            if !leaf {
+                assert_eq!(place.level.next(), info(object).level, "levels skipped");
+                assert_eq!(entry.address().0, cap.base);
+                assert!(!entry.is_large());
+            }
             assert_eq!(
                 w.caps.find_mapping(place.table, place.level, index),
                 Some(*slot)
@@ -273,7 +293,12 @@ fn entries(w: &World, all: &[SlotRef]) {
             continue;
         }
         for index in 0..512 {
-            let present = w.caps.table(cap.base).read(index).unwrap().is_present();
+            let entry = w.caps.table(cap.base).read(index).unwrap();
+            if cap.ty == CapType::Pml4 && index >= paging::USER_ENTRIES {
+                assert_eq!(entry.0, kernel_entry(index), "the kernel's half");
+                continue;
+            }
+            let present = entry.is_present();
             assert_eq!(present, explained.contains(&(cap.base, index)), "{cap:?}");
         }
     }

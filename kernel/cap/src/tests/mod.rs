@@ -1,15 +1,20 @@
 //! A small machine to test on, and the checks that must hold in it after every operation.
 
 mod boot;
+mod call;
 mod check;
+mod choose;
 mod clear;
+mod cover;
 mod delete;
+mod dice;
 mod mapping;
 mod model;
 mod object;
 mod page;
 mod random;
 mod retype;
+mod rules;
 mod tlb;
 mod tree;
 
@@ -25,7 +30,13 @@ use std::vec::Vec;
 pub const PAGE: u64 = 4096;
 /// Physical address of the machine's memory.
 pub const BASE: u64 = 0x10_0000;
-pub const PAGES: u64 = 96;
+/// Enough for two large pages in its middle.
+pub const PAGES: u64 = 1280;
+
+/// What the machine's fresh top-level tables have in their kernel half, as the kernel's own have.
+pub fn kernel_entry(index: u16) -> u64 {
+    0x7eed_0003 ^ u64::from(index) << 32
+}
 /// Device memory that nothing backs.
 pub const DEVICE: u64 = 1 << 30;
 pub const DEVICE_BYTES: u64 = 4 << 30;
@@ -94,6 +105,13 @@ unsafe impl Platform for Machine {
     }
     fn created(&mut self, cap: &Cap) {
         self.created.push(*cap);
+        if cap.ty == CapType::Pml4 {
+            let table = self.virt(cap.base).cast::<u64>();
+            for index in paging::USER_ENTRIES..paging::ENTRIES {
+                // SAFETY: an entry of the table that was just made.
+                unsafe { table.add(usize::from(index)).write(kernel_entry(index)) }
+            }
+        }
     }
     fn destroyed(&mut self, cap: &Cap) -> u32 {
         self.destroyed.push(*cap);

@@ -1,429 +1,390 @@
-//! Random sequences of all operations: against the model, and with deletions left half done.
+//! Long random sequences of all invocations. After each, the system is compared with the naive
+//! model and everything that must hold is looked at the slow way.
+//!
+//! A call that the model finds nothing wrong with must succeed and leave exactly what the model
+//! says; one that breaks rules must be refused with the error for one of them, and change nothing. A
+//! deletion that is told to come again may have done any part of what it is to do, and nothing
+//! else; other calls go on in between.
 
-use super::model::Model;
+use super::call::{Call, Dest};
+use super::cover::Seen;
+use super::dice::Dice;
+use super::model::{Model, ram, same};
 use super::*;
-use crate::mapping::place;
 use abi::captype::CapType;
+use paging::Entry;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// One step: numbers that [`Run::step`] makes a sensible operation of.
-type Step = (u8, u16, u16, u16, u16);
-
-struct Run {
-    w: World,
-    /// Absent where deletions are left half done, which the model does not know.
-    model: Option<Model>,
-    outcomes: BTreeMap<&'static str, (usize, usize)>,
+pub struct Run {
+    pub w: World,
+    pub model: Model,
+    /// Slots in use after the last step.
+    pub all: Vec<SlotRef>,
+    seen: Seen,
 }
 
-fn pick<T: Copy>(from: &[T], n: u16) -> Option<T> {
-    let at = usize::from(n).checked_rem(from.len())?;
-    from.get(at).copied()
+/// What the system holds now, after looking at everything that must hold.
+fn observe(w: &World, model: &Model) -> (Vec<SlotRef>, Model) {
+    let mut all = check::world(w);
+    let mut now = Model {
+        slots: BTreeMap::new(),
+        marked: BTreeSet::new(),
+        entries: BTreeMap::new(),
+        orphans: Vec::new(),
+        unfinished: w.caps.unfinished.map(SlotRef::address),
+        ..*model
+    };
+    let orphan = |slot: &SlotRef| check::is_orphan(&slot.cap());
+    now.orphans = all
+        .iter()
+        .filter(|slot| orphan(slot))
+        .map(|slot| slot.cap())
+        .collect();
+    all.retain(|slot| !orphan(slot));
+    for slot in &all {
+        let cap = slot.cap();
+        now.slots.insert(slot.address(), cap);
+        if slot.is_deleting() {
+            now.marked.insert(slot.address());
+        }
+        if let Some(level) = info(cap.ty).level {
+            for index in 0..level.user_entries() {
+                let entry = w.caps.table(cap.base).read(index).unwrap();
+                if entry.is_present() {
+                    now.entries.insert((cap.base, index), entry.0);
+                }
+            }
+        }
+    }
+    (all, now)
+}
+
+/// Does an entry that became `new` still allow something that it should not, while a translation
+/// buffer remembers `old`?
+fn takes_away(old: u64, new: Option<&u64>) -> bool {
+    let same = Entry::ADDRESS | Entry::NO_CACHE | Entry::WRITE_THROUGH | Entry::LARGE;
+    new.is_none_or(|new| {
+        old & !new & (Entry::WRITE | Entry::USER | Entry::DIRTY) != 0
+            || new & !old & Entry::NO_EXECUTE != 0
+            || (old ^ new) & same != 0
+    })
 }
 
 impl Run {
-    fn new(budget: u32, modelled: bool) -> Run {
+    pub fn new(dice: &mut Dice) -> Run {
         let mut w = World::new();
-        w.caps.budget = budget;
-        let slots = check::world(&w)
-            .iter()
-            .map(|slot| (slot.address(), slot.cap()))
-            .collect();
-        let model = modelled.then(|| Model {
-            slots,
+        w.caps.budget = [70, 80, 100, 200, 4096][dice.below(5)];
+        w.caps.platform.gib_pages = !dice.one_in(4);
+        w.caps.platform.forgetting = [0, 50][dice.below(2)];
+        let empty = Model {
+            slots: BTreeMap::new(),
+            marked: BTreeSet::new(),
             entries: BTreeMap::new(),
+            orphans: Vec::new(),
+            unfinished: None,
             memory: w.caps.platform.virt(BASE).addr(),
-        });
-        Run {
+            root: w.boot(L1).address(),
+            gib_pages: w.caps.platform.gib_pages,
+        };
+        let (all, model) = observe(&w, &empty);
+        let mut run = Run {
             w,
             model,
-            outcomes: BTreeMap::new(),
-        }
-    }
-
-    /// Slots that hold one of `types` (any, for none).
-    fn holding(&self, types: &[CapType]) -> Vec<SlotRef> {
-        let wanted = |slot: &SlotRef| {
-            !check::is_orphan(&slot.cap()) && (types.is_empty() || types.contains(&slot.cap().ty))
+            all,
+            seen: Seen::default(),
         };
-        check::tree(&self.w.caps.mdb)
-            .into_iter()
-            .filter(wanted)
-            .collect()
+        if dice.one_in(2) {
+            run.furnish();
+        }
+        run
     }
 
-    /// A slot to put something in: mostly an empty one, outside or inside a CNode or a Component.
-    fn dest(&self, n: u16) -> Option<SlotRef> {
-        let mut all: Vec<SlotRef> = (FREE..FREE + 24).map(|n| self.w.boot(n)).collect();
-        for holder in self.holding(&[CapType::L2CNode, CapType::Component]) {
-            if !holder.is_deleting() {
-                all.extend(self.w.inner(&holder.cap()).into_iter().take(12));
+    /// One object of each kind, so that short sequences get somewhere.
+    fn furnish(&mut self) {
+        let types = [
+            (CapType::Pml4, 0),
+            (CapType::Pdpt, 0),
+            (CapType::Pd, 0),
+            (CapType::Pt, 0),
+            (CapType::Pt, 0),
+            (CapType::Component, 0),
+            (CapType::Frame, 8 * PAGE),
+            (CapType::L2CNode, 0),
+        ];
+        let mut offset = FREE_RAM;
+        for (n, (ty, bytes)) in types.into_iter().enumerate() {
+            self.call(Call::Retype {
+                source: self.w.boot(RAM),
+                dest: Dest::Slot(self.w.boot(FREE + n)),
+                ty,
+                offset,
+                bytes,
+            });
+            offset += self.w.boot(FREE + n).bytes();
+        }
+    }
+
+    /// What user code and the processor do without a call: write to frames, and set bits in
+    /// entries.
+    fn meanwhile(&mut self, dice: &mut Dice) {
+        let kernels: Vec<Cap> = self
+            .all
+            .iter()
+            .map(|slot| slot.cap())
+            .filter(|cap| info(cap.ty).zeroed)
+            .collect();
+        if dice.one_in(2)
+            && let Some(frame) = dice.pick(&self.holding(&[CapType::Frame, CapType::Ram]))
+        {
+            let page = frame.base() + dice.below(96) as u64 % (frame.bytes() / PAGE) * PAGE;
+            let inside = |cap: &Cap| cap.base <= page && page < cap.base + cap.bytes;
+            if !kernels.iter().any(inside) {
+                // SAFETY: a page of the machine's in which there is no object.
+                unsafe {
+                    self.w
+                        .caps
+                        .platform
+                        .virt(page)
+                        .write_bytes(0xa5, PAGE as usize)
+                };
             }
         }
-        if !n.is_multiple_of(8) {
-            all.retain(|slot| slot.is_empty());
-        }
-        pick(&all, n / 8)
-    }
-
-    fn compare(&mut self, name: &'static str, result: Result<(), Error>, model: Option<()>) {
-        let count = self.outcomes.entry(name).or_default();
-        *(if result.is_ok() {
-            &mut count.0
-        } else {
-            &mut count.1
-        }) += 1;
-        if let Some(expected) = &self.model {
-            assert_eq!(result.is_ok(), model.is_some(), "{name}: {result:?}");
-            self.w.settle();
-            let slots: BTreeMap<usize, Cap> = check::world(&self.w)
-                .iter()
-                .filter(|slot| !check::is_orphan(&slot.cap()))
-                .map(|slot| (slot.address(), slot.cap()))
-                .collect();
-            assert_eq!(slots, expected.slots, "after {name}");
-            for ((table, index), raw) in &expected.entries {
-                let entry = self.w.caps.table(*table).read(*index).unwrap();
-                assert_eq!(entry.0, *raw, "after {name}");
+        if dice.one_in(2)
+            && let Some(((table, index), raw)) = {
+                let all: Vec<_> = self.model.entries.iter_mut().collect();
+                let at = dice.below(all.len().max(1));
+                all.into_iter().nth(at)
             }
-        } else {
-            check::world(&self.w);
+        {
+            *raw |= Entry::ACCESSED | Entry::DIRTY;
+            let word = self.w.caps.platform.virt(*table).cast::<u64>();
+            // SAFETY: an entry of a live table, which no view uses at the moment.
+            unsafe { word.add(usize::from(*index)).write(*raw) };
         }
     }
 
-    fn step(&mut self, (kind, a, b, c, d): Step) -> Option<()> {
-        const TABLES: [CapType; 4] = [CapType::Pt, CapType::Pd, CapType::Pdpt, CapType::Pml4];
-        const SOURCES: [CapType; 5] = [
-            CapType::Frame,
-            CapType::DevFrame,
-            CapType::Pt,
-            CapType::Pd,
-            CapType::Pdpt,
-        ];
-        const MADE: [CapType; 16] = [
-            CapType::Ram,
-            CapType::Frame,
-            CapType::Frame,
-            CapType::Frame,
-            CapType::DevFrame,
-            CapType::L1CNode,
-            CapType::L2CNode,
-            CapType::Pml4,
-            CapType::Pdpt,
-            CapType::Pd,
-            CapType::Pt,
-            CapType::Pt,
-            CapType::Component,
-            CapType::Thread,
-            CapType::IoPorts,
-            CapType::Entry,
-        ];
-        // Seven choices in eight are among capabilities of types that fit.
-        let among = |run: &Run, types: &[CapType], n: u16| {
-            let types = if n % 8 == 7 { &[] } else { types };
-            pick(&run.holding(types), n / 8)
+    /// One thing that the world does to itself.
+    pub fn step(&mut self, dice: &mut Dice) {
+        self.meanwhile(dice);
+        if let Some(call) = self.choose(dice) {
+            self.call(call);
+        }
+    }
+
+    /// Makes the call, of the system and of the model.
+    fn call(&mut self, call: Call) {
+        let (name, kind) = (call.name(), call.kind());
+        let broken = self.model.broken(&call);
+        let platform = &mut self.w.caps.platform;
+        platform.flushes = 0;
+        platform.flushed_pages.clear();
+        platform.created.clear();
+        platform.destroyed.clear();
+        let result = call.run(&mut self.w);
+        let (all, now) = observe(&self.w, &self.model);
+        let was = core::mem::replace(&mut self.model, now);
+        self.all = all;
+
+        let again = result == Err(Error::Again);
+        let ends = matches!(call, Call::Delete { .. } | Call::Revoke { .. });
+        match result {
+            Ok(values) => {
+                assert!(
+                    broken.errors.is_empty(),
+                    "{call:?} went through, not {:?}",
+                    broken.errors
+                );
+                let mut expected = was.clone();
+                let mut sure = expected.apply(&call);
+                if let Call::Reclaim { dest } = call {
+                    let [base, bytes, ..] = values;
+                    let was = |cap: &Cap| (cap.base, cap.bytes) == (base, bytes);
+                    assert!(expected.orphans.iter().any(was), "{call:?} gives {base:#x}");
+                    expected.slots.insert(dest.address(), ram(base, bytes));
+                    sure = Some(values);
+                }
+                if ends && (sure.is_none() || !was.marked.is_empty()) {
+                    self.between(&was, &call);
+                    self.finished(&was, &call);
+                } else {
+                    assert_eq!(Some(values), sure, "{call:?}");
+                    self.exactly(&expected, &call);
+                }
+            }
+            Err(Error::Again) if ends => {
+                assert!(broken.errors.is_empty(), "{call:?}: {:?}", broken.errors);
+                self.between(&was, &call);
+            }
+            Err(Error::Again) if broken.pieces && was.marked.is_empty() => {
+                assert!(broken.errors.is_empty(), "{call:?}: {:?}", broken.errors);
+                self.exactly(&was, &call);
+            }
+            Err(error) => {
+                assert!(
+                    broken.errors.contains(&error),
+                    "{call:?}: {error:?}, not {:?}",
+                    broken.errors
+                );
+                if again {
+                    self.between(&was, &call);
+                } else {
+                    self.exactly(&was, &call);
+                }
+            }
+        }
+        self.flushed(&was, &call);
+        self.announced(&was, &call);
+        self.seen.count(name, kind, result.err(), &broken);
+    }
+
+    fn exactly(&self, expected: &Model, call: &Call) {
+        assert_eq!(self.model.slots, expected.slots, "after {call:?}");
+        assert_eq!(self.model.entries, expected.entries, "after {call:?}");
+    }
+
+    /// Nothing but what is to be deleted is gone, and nothing has changed.
+    fn between(&self, was: &Model, call: &Call) {
+        let mut least = was.clone();
+        least.complete();
+        match *call {
+            Call::Delete { slot } => least.delete(slot.address()),
+            Call::Revoke { slot } => least.revoke(slot.address()),
+            _ => {}
+        }
+        for at in self.model.slots.keys() {
+            // What is being taken apart moves, and may be what is left of it.
+            if let Some(cap) = self.model.get(*at) {
+                assert_eq!(was.get(*at), Some(cap), "after a piece of {call:?}");
+            }
+        }
+        for at in least.slots.keys() {
+            let gone = self.model.get(*at).is_none();
+            assert!(!gone, "a piece of {call:?} took {:?}", was.slots[at]);
+        }
+        let mut expected = was.entries.clone();
+        expected.retain(|(table, index), _| self.model.mapping_at(*table, *index).is_some());
+        assert_eq!(self.model.entries, expected, "after a piece of {call:?}");
+    }
+
+    fn finished(&self, was: &Model, call: &Call) {
+        match *call {
+            Call::Delete { slot } => {
+                assert!(!self.model.slots.contains_key(&slot.address()), "{call:?}");
+            }
+            Call::Revoke { slot } if !slot.is_empty() => {
+                assert!(self.model.marked.is_empty(), "{call:?}");
+                let mut expected = was.clone();
+                expected.complete();
+                expected.revoke(slot.address());
+                self.exactly(&expected, call);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something is flushed when something was taken away from entries. That it is the right thing, `tlb` tests.
+    fn flushed(&self, was: &Model, call: &Call) {
+        let platform = &self.w.caps.platform;
+        let (flushes, pages) = (platform.flushes, platform.flushed_pages.len());
+        assert!(flushes <= 1, "{call:?} flushes {flushes} times");
+        let taken = |(at, old): (&(u64, u16), &u64)| takes_away(*old, self.model.entries.get(at));
+        assert!(
+            flushes == 1 || pages > 0 || !was.entries.iter().any(taken),
+            "{call:?} flushes nothing"
+        );
+    }
+
+    /// The machine was told of every object that came or went, once.
+    fn announced(&self, was: &Model, call: &Call) {
+        let (before, after) = (was.objects(), self.model.objects());
+        let missing = |of: &[Cap], from: &[Cap]| {
+            let lacks = |cap: &&Cap| !from.iter().any(|other| same(other, cap));
+            of.iter().filter(lacks).count()
         };
-        let flags = MapFlags::from_bits_truncate(match d % 8 {
-            0..4 => 1,
-            4 | 5 => 3,
-            10 => 5,
-            _ => (d >> 3) as u8,
-        });
-        match kind {
-            0..=7 => {
-                let fits = [
-                    CapType::Ram,
-                    CapType::Ram,
-                    CapType::Frame,
-                    CapType::DevFrame,
-                ];
-                let source = among(self, &fits, a)?;
-                let ty = pick(&MADE, b)?;
-                let ty = if kind == 0 { source.cap().ty } else { ty };
-                let (unit, room) = match ty {
-                    CapType::IoPorts => (1, 64),
-                    _ => (PAGE, PAGES),
-                };
-                let pages = u64::from(d % 6 + 1);
-                let bytes = match info(ty).size {
-                    crate::captype::Size::Fixed(_) => 0,
-                    _ => pages * unit,
-                };
-                let offset = u64::from(c) % room * unit;
-                let mut dest: Vec<SlotRef> = self.dest(d).into_iter().collect();
-                let mut run = Ok(SlotRun::one(*dest.first()?));
-                if kind == 7
-                    && let Ok(space) = self.w.caps.cspace(self.w.boot(L1))
-                {
-                    let at = CPtr::new(0, (d >> 4) as u8);
-                    run = self.w.caps.slots(space, at, u32::from(d % 3 + 1));
-                    dest.clear();
-                    let mut rest = run.ok();
-                    while let Some(some) = rest {
-                        dest.push(some.first());
-                        rest = some.rest();
-                    }
-                }
-                let mut result = Err(Error::SlotInUse);
-                if let Ok(run) = run {
-                    let again =
-                        |caps: &mut Caps<Machine>| caps.retype(source, run, ty, offset, bytes);
-                    result = match self.model {
-                        Some(_) => self.w.until_done(again).0,
-                        None => again(&mut self.w.caps),
-                    };
-                }
-                let dest: Vec<usize> = dest.iter().map(|slot| slot.address()).collect();
-                let model = self.model.as_mut().and_then(|model| {
-                    run.ok()?;
-                    model.retype(source.address(), &dest, ty, offset, bytes)
-                });
-                self.compare("retype", result, model);
-            }
-            8 | 9 => {
-                let (source, dest) = (among(self, &[], a)?, self.dest(b)?);
-                let mask = Rights::from_bits_truncate(if c % 4 == 0 { d as u8 } else { 0xff });
-                let foreign = c % 8 == 1;
-                let result = self.w.caps.copy(dest, source, mask, foreign);
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.copy(dest.address(), source.address(), mask, foreign));
-                self.compare("copy", result, model);
-            }
-            10 => {
-                let (source, dest) = (among(self, &[], a)?, self.dest(b)?);
-                let result = self.w.caps.move_to(dest, source);
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.move_to(dest.address(), source.address()));
-                self.compare("move", result, model);
-            }
-            11 => {
-                let slot = among(self, &[], a)?;
-                // The first capabilities seldom, or there is soon nothing left.
-                if (0..FREE).any(|n| self.w.boot(n) == slot) && b % 16 > 0 {
-                    return None;
-                }
-                let result = match self.model {
-                    Some(_) => self.w.delete(slot),
-                    None => self.w.caps.delete(slot),
-                };
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.delete(slot.address()));
-                self.compare("delete", result, model);
-            }
-            12 => {
-                let slot = among(self, &[], a)?;
-                // The first capabilities seldom, or there is soon nothing left.
-                if (0..FREE).any(|n| self.w.boot(n) == slot) && b % 16 > 0 {
-                    return None;
-                }
-                let result = match self.model {
-                    Some(_) => self.w.revoke(slot),
-                    None => self.w.caps.revoke(slot),
-                };
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.revoke(slot.address()));
-                self.compare("revoke", result, model);
-            }
-            13..=20 => {
-                let source = among(self, &SOURCES, b)?;
-                let fits: &[CapType] = match source.cap().ty {
-                    CapType::Frame => &[CapType::Pt],
-                    CapType::DevFrame => &[CapType::Pt, CapType::Pd, CapType::Pdpt],
-                    CapType::Pt => &[CapType::Pt, CapType::Pd],
-                    CapType::Pd => &[CapType::Pt, CapType::Pdpt],
-                    CapType::Pdpt => &[CapType::Pt, CapType::Pml4],
-                    _ => &TABLES,
-                };
-                let table = among(self, fits, a)?;
-                let dest = self.dest(c)?;
-                let frame = info(source.cap().ty).is_frame();
-                let large = frame && table.cap().ty != CapType::Pt;
-                let flags = if large && d % 8 < 6 {
-                    flags | MapFlags::LARGE
-                } else {
-                    flags
-                };
-                let count = if frame {
-                    d / 8 % 3 + 1
-                } else {
-                    d / 8 % 8 / 7 + 1
-                };
-                let unit = match table.cap().ty {
-                    CapType::Pd => 2 << 20,
-                    CapType::Pdpt => 1 << 30,
-                    _ => PAGE,
-                };
-                let offset = if frame {
-                    u64::from(d / 64 % 3) * unit
-                } else {
-                    0
-                };
-                let first = c % 12 + if c % 16 == 0 { 250 } else { 0 };
-                let result = self
-                    .w
-                    .caps
-                    .map(table, source, first, count, flags, offset, dest);
-                let model = self.model.as_mut().and_then(|model| {
-                    let (table, source) = (table.address(), source.address());
-                    model.map(table, source, first, count, flags, offset, dest.address())
-                });
-                self.compare("map", result, model);
-            }
-            21 => {
-                let mapping = among(self, &crate::captype::MAPPINGS, a)?;
-                let of = place(&mapping.cap()).map(|place| place.table);
-                let tables = self.holding(&TABLES);
-                let own = tables.iter().find(|slot| Some(slot.base()) == of).copied();
-                let table = own.filter(|_| c % 4 > 0).or(among(self, &TABLES, b))?;
-                let result = self.w.caps.unmap(table, mapping);
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.unmap(table.address(), mapping.address()));
-                self.compare("unmap", result, model);
-            }
-            22..=24 => {
-                let mapping = pick(&self.holding(&crate::captype::MAPPINGS), b);
-                let at = mapping.and_then(|mapping| place(&mapping.cap()));
-                let tables = self.holding(&TABLES);
-                let own = tables
-                    .iter()
-                    .find(|slot| at.is_some_and(|at| at.table == slot.base()));
-                let (table, first) = match own {
-                    Some(own) if c % 4 > 0 => (*own, at?.run.first() + c / 4 % 2),
-                    _ => (among(self, &TABLES, a)?, c % 12),
-                };
-                let count = d / 8 % 4;
-                let result = self.w.caps.modify(table, first, count, flags);
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.modify(table.address(), first, count, flags));
-                self.compare("modify", result, model);
-            }
-            25..=27 => {
-                let mapping = among(self, &crate::captype::MAPPINGS, a)?;
-                let (first, count) = (b % 3, c % 4);
-                let result = self.w.caps.mapping_modify(mapping, first, count, flags);
-                let model = self
-                    .model
-                    .as_mut()
-                    .and_then(|model| model.mapping_modify(mapping.address(), first, count, flags));
-                self.compare("mapping modify", result, model);
-            }
-            28 => {
-                let parent = among(self, &[CapType::Component], a)?;
-                let (dest, words) = (self.dest(b)?, [u64::from(c % 2), u64::from(d % 2)]);
-                let [address, badge] = words;
-                let result = self.w.caps.make_entry(dest, parent, address, badge);
-                let model = self.model.as_mut().and_then(|model| {
-                    model.derive(dest.address(), parent.address(), CapType::Entry, words)
-                });
-                self.compare("make entry", result, model);
-            }
-            29 => {
-                let parent = among(self, &[CapType::Kernel], a)?;
-                let (dest, words) = (self.dest(b)?, [u64::from(c), 0]);
-                let result = self.w.caps.make_irq(dest, parent, words);
-                let model = self.model.as_mut().and_then(|model| {
-                    model.derive(dest.address(), parent.address(), CapType::Irq, words)
-                });
-                self.compare("make irq", result, model);
-            }
-            _ => {
-                let l1 = among(self, &[CapType::L1CNode], a)?;
-                let l2 = among(self, &[CapType::L2CNode], b)?;
-                let index = u32::from(c % 80);
-                let result = self.w.caps.install_l2(l1, index, l2);
-                let types = (l1.cap().ty, l2.cap().ty) == (CapType::L1CNode, CapType::L2CNode);
-                let inner = self.w.inner(&l1.cap()).get(index as usize).copied();
-                let model = self.model.as_mut().and_then(|model| {
-                    let writable = l1.rights().contains(Rights::WRITE);
-                    let at = inner.filter(|_| types && writable)?.address();
-                    model.copy(at, l2.address(), Rights::all(), false)
-                });
-                self.compare("install", result, model);
-            }
-        }
-        Some(())
+        let platform = &self.w.caps.platform;
+        assert_eq!(
+            platform.destroyed.len(),
+            missing(&before, &after),
+            "{call:?} tells of {:?}",
+            platform.destroyed
+        );
+        assert_eq!(missing(&platform.destroyed, &before), 0, "{call:?}");
+        assert_eq!(
+            missing(&platform.destroyed, &after),
+            platform.destroyed.len()
+        );
+        let made = match call {
+            Call::Retype { .. } => missing(&after, &before),
+            _ => 0,
+        };
+        assert_eq!(platform.created.len(), made, "{call:?}");
+    }
+
+    /// What is half deleted goes in the end, and nothing else with it.
+    fn settle(&mut self) {
+        let was = self.model.clone();
+        self.w.settle();
+        (self.all, self.model) = observe(&self.w, &was);
+        let mut expected = was;
+        expected.complete();
+        assert_eq!(self.model.slots, expected.slots);
+        assert_eq!(self.model.entries, expected.entries);
     }
 }
 
-fn steps(len: usize) -> impl Strategy<Value = Vec<Step>> {
-    let step = (
-        0u8..31,
-        any::<u16>(),
-        any::<u16>(),
-        any::<u16>(),
-        any::<u16>(),
-    );
-    prop::collection::vec(step, 1..len)
+/// Runs `steps` of a sequence and says what was seen.
+fn sequence(seed: u64, steps: usize) -> Seen {
+    let mut dice = Dice::seeded(seed);
+    let mut run = Run::new(&mut dice);
+    for _ in 0..steps {
+        run.step(&mut dice);
+    }
+    run.settle();
+    run.seen
 }
 
-const CASES: u32 = if cfg!(miri) { 2 } else { 120 };
-const LENGTH: usize = if cfg!(miri) { 12 } else { 120 };
+const CASES: u32 = if cfg!(miri) { 2 } else { 60 };
+const LENGTH: usize = if cfg!(miri) { 25 } else { 200 };
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
+    /// Fresh sequences in every run; one that fails is shortened.
     #[test]
-    fn agrees_with_the_model(steps in steps(LENGTH), budget in 40u32..200) {
-        let mut run = Run::new(budget, true);
-        for step in steps {
-            let _ = run.step(step);
+    fn agrees_with_the_model(words in prop::collection::vec(any::<u16>(), 1..LENGTH * 10)) {
+        let mut dice = Dice::of(&words);
+        let mut run = Run::new(&mut dice);
+        while !dice.is_out() {
+            run.step(&mut dice);
         }
-    }
-
-    #[test]
-    fn holds_together_with_deletions_half_done(steps in steps(LENGTH), budget in 33u32..80) {
-        let mut run = Run::new(budget, false);
-        for step in steps {
-            let _ = run.step(step);
-        }
-        run.w.settle();
-        check::world(&run.w);
+        run.settle();
     }
 }
 
-/// Random steps are worth something only if each operation succeeds and fails often.
+/// Sequences for the fixed seeds; with `CAP_SEEDS=from..to` those instead, as many as one likes.
 #[test]
-#[cfg_attr(miri, ignore)]
-fn random_steps_reach_both_outcomes_of_every_operation() {
-    let mut run = Run::new(4096, true);
-    let mut state = 1u64;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 40) as u16
-    };
-    let mut total: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
-    for round in 0..3000 {
-        let kind = (next() % 31) as u8;
-        let _ = run.step((kind, next(), next(), next(), next()));
-        if round % 100 == 99 {
-            for (name, (good, bad)) in &run.outcomes {
-                let sum = total.entry(name).or_default();
-                *sum = (sum.0 + good, sum.1 + bad);
-            }
-            run = Run::new(4096, true);
-        }
-    }
-    for (name, (good, bad)) in &total {
-        assert!(
-            *good > 0 && (*bad > 0 || *name == "delete"),
-            "{name}: {good} {bad}"
+#[cfg_attr(miri, ignore = "takes hours there; the shorter sequences do not")]
+fn every_result_of_every_operation_is_reached() {
+    const SEEDS: core::ops::Range<u64> = 0..250;
+    const STEPS: usize = 200;
+    let asked = std::env::var("CAP_SEEDS").ok();
+    let range = asked.as_deref().and_then(|text| text.split_once(".."));
+    let seeds = range.map_or(SEEDS, |(from, to)| {
+        from.parse().unwrap()..to.parse().unwrap()
+    });
+    let mut seen = Seen::default();
+    for seed in seeds {
+        seen.add(
+            std::panic::catch_unwind(|| sequence(seed, STEPS)).unwrap_or_else(|_| {
+                panic!(
+                    "the sequence of seed {seed} fails: CAP_SEEDS={seed}..{} repeats it",
+                    seed + 1
+                )
+            }),
         );
     }
-    assert_eq!(total.len(), 12, "{total:?}");
-    std::println!("succeeded and failed: {total:?}");
+    if asked.is_none() {
+        seen.assert_complete();
+    }
 }
