@@ -272,7 +272,7 @@ impl Run {
                 source: self.among(dice, &CapType::ALL)?,
                 dest: self.dest(dice)?,
             },
-            20..22 => Call::Identify {
+            20 => Call::Identify {
                 slot: self.among(dice, &CapType::ALL)?,
             },
             22..35 => self.map(dice)?,
@@ -316,7 +316,7 @@ impl Run {
                 count: [1, 1, 1, 1, 2, 0, u16::MAX][dice.below(7)],
                 flags: Run::flags(dice),
             },
-            46 => Call::MappingDestroy {
+            21 | 46 => Call::MappingDestroy {
                 mapping: self.among(dice, &MAPPINGS)?,
             },
             47..49 => Call::MakeEntry {
@@ -381,7 +381,10 @@ impl Run {
                     _ => dice.pick(&self.all)?.base(),
                 };
                 Call::Claim {
-                    dest: self.dest(dice)?,
+                    dest: match dice.one_in(4) {
+                        true => dice.pick(&self.all)?,
+                        false => self.dest(dice)?,
+                    },
                     at,
                 }
             }

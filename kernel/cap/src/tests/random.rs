@@ -366,7 +366,7 @@ proptest! {
 #[test]
 #[cfg_attr(miri, ignore = "takes hours there; the shorter sequences do not")]
 fn every_result_of_every_operation_is_reached() {
-    const SEEDS: core::ops::Range<u64> = 0..250;
+    const SEEDS: core::ops::Range<u64> = 0..400;
     const STEPS: usize = 200;
     let asked = std::env::var("CAP_SEEDS").ok();
     let range = asked.as_deref().and_then(|text| text.split_once(".."));
