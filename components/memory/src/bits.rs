@@ -99,10 +99,13 @@ impl Bits {
         Some(word * WORD + self.words[word].ilog2() as usize)
     }
 
-    /// The smallest number that is not below `from` and no member.
-    fn gap(&self, from: usize) -> usize {
+    /// The smallest number from `from` on that is no member; or one that is not below `end`.
+    fn gap(&self, from: usize, end: usize) -> usize {
         let mut at = from;
-        while let Some(word) = self.words.get(at / WORD) {
+        while at < end {
+            let Some(word) = self.words.get(at / WORD) else {
+                break;
+            };
             let gaps = !word & (u64::MAX << (at % WORD));
             if gaps != 0 {
                 return at / WORD * WORD + gaps.trailing_zeros() as usize;
@@ -119,7 +122,7 @@ impl Bits {
         loop {
             let member = self.next(from)?;
             let first = (member + phase).next_multiple_of(align) - phase;
-            let gap = self.gap(first);
+            let gap = self.gap(first, first + count);
             if gap >= first + count {
                 return Some(first);
             }

@@ -4,7 +4,7 @@
 
 use crate::object::{Backing, take};
 use crate::pager::Pager;
-use crate::space::{Mapped, PageSize, Region, Space};
+use crate::space::{Mapped, PageSize, Region, RegionId, Space};
 use crate::stock::Stock;
 use crate::tables::{Cell, ENTRIES, Tables};
 use crate::{Error, Machine, ObjectId};
@@ -46,7 +46,7 @@ pub enum Outcome {
     /// The access will succeed now: the thread goes on.
     Resolved,
     /// The page is there, or could be, and does not allow it: the program decides.
-    Denied(Mapped),
+    Denied(RegionId),
     /// No region is at that address.
     Elsewhere,
     /// There is no memory for the page, or its store failed.
@@ -88,25 +88,35 @@ pub(crate) fn entry<M: Machine>(
 impl<M: Machine> Space<M> {
     /// Finds out what a fault at an address means, and brings a page of a lazy or paged object.
     /// At most one page is taken, one stored and one read; no heap.
+    #[inline]
     pub fn fault(&mut self, address: usize, kind: Kind) -> Outcome {
-        let Some(mapped) = self.region_at(address) else {
+        let Some((id, region)) = self.locate(address) else {
             return Outcome::Elsewhere;
         };
-        let page = mapped.page;
+        let page = region.page;
         let at = address & !(page.bytes() - 1);
         let now = entry(&self.stock, &self.tables, at, page);
-        if now & PRESENT != 0 {
-            // Allowed: another thread was faster.
-            return match allows(now, kind) {
-                true => Outcome::Resolved,
-                false => Outcome::Denied(mapped),
-            };
+        if now & PRESENT == 0 {
+            return self.absent(id, at, kind);
         }
-        let allowed = MapFlags::from_bits_truncate(self.tables.cell(at, page).allowed());
+        // Allowed: another thread was faster.
+        match allows(now, kind) {
+            true => Outcome::Resolved,
+            false => Outcome::Denied(id),
+        }
+    }
+
+    /// A fault at a page that is not there.
+    #[inline(never)]
+    fn absent(&mut self, id: RegionId, at: usize, kind: Kind) -> Outcome {
+        let Some(region) = self.region_at(at) else {
+            return Outcome::Elsewhere;
+        };
+        let allowed = MapFlags::from_bits_truncate(self.tables.cell(at, region.page).allowed());
         if !allowed.contains(kind.flag()) {
-            return Outcome::Denied(mapped);
+            return Outcome::Denied(id);
         }
-        match self.bring(&mapped, at, allowed) {
+        match self.bring(&region, at, allowed) {
             Ok(()) => Outcome::Resolved,
             Err(error) => Outcome::Failed(error),
         }

@@ -74,6 +74,8 @@ pub(crate) struct Block {
     pub window: CPtr,
     /// Bit `n`: page `n` is free.
     free: [u64; WORDS],
+    /// Free pages.
+    left: u16,
 }
 
 const FREE: Block = Block {
@@ -81,13 +83,10 @@ const FREE: Block = Block {
     frame: CPtr::NULL,
     window: CPtr::NULL,
     free: [u64::MAX; WORDS],
+    left: BLOCK_PAGES as u16,
 };
 
 impl Block {
-    fn left(&self) -> usize {
-        self.free.iter().map(|w| w.count_ones() as usize).sum()
-    }
-
     /// The first of `count` free pages in a row that begins at a multiple of `count`'s alignment.
     fn row(&self, count: usize, align: usize) -> Option<usize> {
         (0..=BLOCK_PAGES - count)
@@ -95,7 +94,13 @@ impl Block {
             .find(|first| (*first..first + count).all(|n| self.free[n / 64] >> (n % 64) & 1 == 1))
     }
 
+    /// Pages that were taken are free now, or the other way round.
+    #[inline]
     fn mark(&mut self, first: usize, count: usize, free: bool) {
+        match free {
+            true => self.left += count as u16,
+            false => self.left -= count as u16,
+        }
         for n in first..first + count {
             let bit = 1 << (n % 64);
             if free {
@@ -115,6 +120,8 @@ pub(crate) struct Physical {
     of_colour: Vec<Bits>,
     /// Blocks of kernel objects that have a free page.
     objects: Bits,
+    /// The pages of a word that are of colour 0.
+    every: u64,
     next_colour: usize,
     /// Blocks of single pages with none in use, which are not free yet.
     idle: usize,
@@ -150,6 +157,7 @@ impl Physical {
             free,
             of_colour,
             objects: Bits::new(blocks)?,
+            every: every(colours),
             next_colour: 0,
             idle: 0,
         })
@@ -223,7 +231,7 @@ impl Physical {
         if self.idle <= keep {
             return None;
         }
-        let idle = |b: &Block| b.used == Use::Pages && b.free == FREE.free;
+        let idle = |b: &Block| b.used == Use::Pages && b.left == FREE.left;
         self.blocks.iter().rposition(idle)
     }
 
@@ -244,14 +252,13 @@ impl Physical {
         let (colour, block) = turns
             .filter(|colour| colours.0 >> colour & 1 == 1)
             .find_map(|colour| Some((colour, self.of_colour[colour].next(0)?)))?;
-        let phase = self.phase();
-        let pages = pages_of(colour, count, phase);
+        let pages = self.every << colour;
         let words = self.blocks[block].free.iter().enumerate();
         let (word, found) = words
             .map(|(n, word)| (n, word & pages))
             .find(|(_, found)| *found != 0)?;
         let bit = word * 64 + found.trailing_zeros() as usize;
-        self.next_colour = (colour + 1) % count;
+        self.next_colour = (colour + 1) & (count - 1);
         self.mark_pages(block, bit, 1, false);
         Some(Page((block * BLOCK_PAGES + bit) as u32))
     }
@@ -275,27 +282,23 @@ impl Physical {
         self.mark_pages(page.block(), page.bit(), count, true);
     }
 
-    /// Page number of the memory's beginning, modulo the number of colours. (It begins at a block, so
-    /// this is 0 with as many colours as there may be now; the rule does not depend on that.)
-    fn phase(&self) -> usize {
-        (self.base / PAGE as u64) as usize % self.colours()
-    }
-
     fn mark_pages(&mut self, block: usize, first: usize, count: usize, free: bool) {
-        let (colours, phase) = (self.colours(), self.phase());
+        let colours = self.colours();
         let one = &mut self.blocks[block];
-        let was_idle = one.free == FREE.free;
+        let was_idle = one.left == FREE.left;
         one.mark(first, count, free);
-        let is_idle = one.free == FREE.free;
+        let is_idle = one.left == FREE.left;
         self.idle = self.idle + usize::from(is_idle) - usize::from(was_idle);
         let union = one.free.iter().fold(0, |all, word| all | word);
         for n in first..first + count.min(colours) {
-            let colour = (n + phase) % colours;
+            let colour = n & (colours - 1);
             let set = &mut self.of_colour[colour];
-            if union & pages_of(colour, colours, phase) != 0 {
-                set.insert(block..block + 1);
-            } else {
-                set.remove(block..block + 1);
+            let some = union & (self.every << colour) != 0;
+            if some != set.contains(block) {
+                match some {
+                    true => set.insert(block..block + 1),
+                    false => set.remove(block..block + 1),
+                }
             }
         }
     }
@@ -318,7 +321,7 @@ impl Physical {
 
     fn mark_object(&mut self, block: usize, bit: usize, count: usize) -> Page {
         self.blocks[block].mark(bit, count, false);
-        if self.blocks[block].left() == 0 {
+        if self.blocks[block].left == 0 {
             self.objects.remove(block..block + 1);
         }
         Page((block * BLOCK_PAGES + bit) as u32)
@@ -328,7 +331,7 @@ impl Physical {
     pub fn give_object(&mut self, page: Page, count: usize) {
         let n = page.block();
         self.blocks[n].mark(page.bit(), count, true);
-        if self.blocks[n].left() == BLOCK_PAGES {
+        if self.blocks[n].left == FREE.left {
             self.blocks[n] = FREE;
             self.objects.remove(n..n + 1);
             self.free.insert(n..n + 1);
@@ -338,14 +341,13 @@ impl Physical {
     }
 }
 
-/// The bits of a word (of pages that begin at a multiple of 64, shifted by `phase`) of one colour.
-fn pages_of(colour: usize, colours: usize, phase: usize) -> u64 {
-    let first = (colour + colours - phase) % colours;
-    let every = match colours {
-        64 => 1,
+/// The bits of a word, which begins at a multiple of 64 pages, of colour 0. (The memory begins at a
+/// block, which has all colours the same number of times.)
+fn every(colours: usize) -> u64 {
+    match colours {
+        MAX_COLOURS => 1,
         _ => u64::MAX / ((1 << colours) - 1),
-    };
-    every << first
+    }
 }
 
 #[cfg(test)]
@@ -380,8 +382,8 @@ mod tests {
     fn pages_of_each_colour_partition_a_word() {
         for colours in [1, 2, 4, 8, 16, 32, 64] {
             let all = (0..colours).fold(0, |all, c| {
-                assert_eq!(all & pages_of(c, colours, 0), 0);
-                all | pages_of(c, colours, 0)
+                assert_eq!(all & (every(colours) << c), 0);
+                all | (every(colours) << c)
             });
             assert_eq!(all, u64::MAX);
         }

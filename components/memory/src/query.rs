@@ -46,15 +46,11 @@ impl<M: Machine> Space<M> {
     /// `OutOfRange`.
     #[inline]
     fn region_over(&self, address: usize, bytes: usize) -> Result<&Region, Error> {
-        let number = self.tables.region(address) as usize;
-        let place = self.regions.get(number.wrapping_sub(1));
-        let region = place.and_then(|place| place.value.as_ref());
-        let region = region.ok_or(Error::NoRegion)?;
-        let size = region.page.bytes();
-        if bytes == 0 || !bytes.is_multiple_of(size) {
+        let (_, region) = self.locate(address).ok_or(Error::NoRegion)?;
+        if bytes == 0 || !region.page.divides(bytes) {
             return Err(Error::BadSize);
         }
-        if !address.is_multiple_of(size) {
+        if !region.page.divides(address) {
             return Err(Error::BadAlign);
         }
         let end = (address - region.address).checked_add(bytes);
@@ -69,7 +65,28 @@ impl<M: Machine> Space<M> {
     /// pages are there.
     ///
     /// Errors: `NoRegion`, `BadSize`, `BadAlign`, `OutOfRange`, `Kernel` (a fixed frame allows less).
+    #[inline]
     pub fn protect(&mut self, address: usize, bytes: usize, access: Access) -> Result<(), Error> {
+        // What one mapping holds together, without a look at the region: a part of a page table
+        // that a single mapping fills, which is not longer than the region.
+        if let Some((_, Some(granule))) = self.tables.find(address)
+            && granule.table != CPtr::NULL
+            && granule.leaf.is_none()
+        {
+            let run = granule.run;
+            let (first, count) = (address / PAGE % ENTRIES, bytes / PAGE);
+            let whole = PageSize::Small.divides(address | bytes) && count != 0;
+            if whole && count <= usize::from(run.count).saturating_sub(first) {
+                let (first, count) = (first as u16, count as u16);
+                let machine = &mut self.stock.machine;
+                return Ok(machine.modify_mapping(run.mapping, first, count, access.flags())?);
+            }
+        }
+        self.protect_each(address, bytes, access)
+    }
+
+    #[inline(never)]
+    fn protect_each(&mut self, address: usize, bytes: usize, access: Access) -> Result<(), Error> {
         let region = *self.region_over(address, bytes)?;
         let flags = access.flags();
         for span in spans(address..address + bytes, region.page) {
@@ -81,10 +98,9 @@ impl<M: Machine> Space<M> {
                 PageSize::Large | PageSize::Huge => None,
             };
             if let Some(granule) = single {
-                let run = granule.run;
-                let first = span.first - run.first;
+                let mapping = granule.run.mapping;
                 let machine = &mut self.stock.machine;
-                machine.modify_mapping(run.mapping, first, span.count, flags)?;
+                machine.modify_mapping(mapping, span.first, span.count, flags)?;
                 continue;
             }
             self.each_mapped(region.page, &span, |space, table, first, count| {
@@ -146,9 +162,12 @@ impl<M: Machine> Space<M> {
                 Trace::Accessed => ACCESSED,
                 Trace::Dirty => DIRTY,
             };
-        for at in (address..address + bytes).step_by(page.bytes()) {
-            if entry(&self.stock, &self.tables, at, page) & mask == mask {
-                tell(at);
+        let first = self.tables.entry_at(address, page);
+        for n in 0..bytes >> page as u32 {
+            // SAFETY: as in `entry`: the tables of a region are visible, in a row.
+            let entry = unsafe { self.stock.machine.entry(first + n * size_of::<u64>()) };
+            if entry & mask == mask {
+                tell(address + (n << page as u32));
             }
         }
         Ok(())
@@ -158,7 +177,7 @@ impl<M: Machine> Space<M> {
     /// call. Errors: `NoRegion`.
     #[inline]
     pub fn entry(&self, address: usize) -> Result<u64, Error> {
-        let page = self.region_at(address).ok_or(Error::NoRegion)?.page;
+        let page = self.locate(address).ok_or(Error::NoRegion)?.1.page;
         let at = address & !(page.bytes() - 1);
         Ok(entry(&self.stock, &self.tables, at, page))
     }

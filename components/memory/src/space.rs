@@ -18,20 +18,22 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum PageSize {
     /// 4 KiB.
-    Small,
+    Small = 12,
     /// 2 MiB.
-    Large,
+    Large = 21,
     /// 1 GiB, where the processor has them.
-    Huge,
+    Huge = 30,
 }
 
 impl PageSize {
+    #[inline]
     pub const fn bytes(self) -> usize {
-        match self {
-            PageSize::Small => PAGE,
-            PageSize::Large => LARGE,
-            PageSize::Huge => HUGE,
-        }
+        1 << self as u32
+    }
+    /// Is it a multiple of the page size?
+    #[inline]
+    pub(crate) const fn divides(self, number: usize) -> bool {
+        number & (self.bytes() - 1) == 0
     }
     /// In pages of 4 KiB.
     pub(crate) const fn pages(self) -> usize {
@@ -362,19 +364,25 @@ impl<M: Machine> Space<M> {
 
     // Regions.
 
-    /// The region at an address: three loads.
+    /// The region at an address: a few loads, wherever it is.
     #[inline]
     pub fn region_at(&self, address: usize) -> Option<Mapped> {
-        let number = (self.tables.region(address) as usize).checked_sub(1)?;
+        let (id, region) = self.locate(address)?;
+        Some(region.told(id))
+    }
+
+    #[inline(always)]
+    pub(crate) fn locate(&self, address: usize) -> Option<(RegionId, &Region)> {
+        let (number, _) = self.tables.find(address)?;
+        let number = (number as usize).wrapping_sub(1);
         let place = self.regions.get(number)?;
         let region = place.value.as_ref()?;
-        // The last 2 MiB may be more than it has.
-        let generation = place.generation;
         let id = RegionId {
             index: number as u16,
-            generation,
+            generation: place.generation,
         };
-        (address - region.address < region.bytes).then_some(region.told(id))
+        // The last 2 MiB may be more than it has.
+        (address - region.address < region.bytes).then_some((id, region))
     }
 
     /// Shows `bytes` of an object, from `offset` on, with pages of that size, at `at` (a multiple

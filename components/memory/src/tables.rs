@@ -99,7 +99,7 @@ pub(crate) struct Directory {
     pub table: CPtr,
     /// The page table through which its page tables are visible, once it has any.
     views: CPtr,
-    granules: Box<[Granule]>,
+    granules: Box<[Granule; ENTRIES]>,
 }
 
 /// An entry of the Pdpt.
@@ -151,17 +151,18 @@ impl Tables {
         })
     }
 
-    /// Number of the region at an address, plus one; 0 where there is none.
-    #[inline]
-    pub fn region(&self, address: usize) -> u32 {
+    /// Number of the region at an address, plus one (0: none), and the entry of the page directory,
+    /// where there is one: then no huge page is there.
+    #[inline(always)]
+    pub fn find(&self, address: usize) -> Option<(u32, Option<&Granule>)> {
         let at = address.wrapping_sub(self.base);
-        let Some(root) = self.roots.get(at / HUGE) else {
-            return 0;
-        };
-        let granule = || root.directory.as_ref()?.granules.get(at / LARGE % ENTRIES);
-        match root.region {
-            0 => granule().map_or(0, |granule| granule.region),
-            region => region,
+        let root = self.roots.get(at / HUGE)?;
+        match &root.directory {
+            Some(directory) => {
+                let granule = &directory.granules[at / LARGE % ENTRIES];
+                Some((granule.region, Some(granule)))
+            }
+            None => Some((root.region, None)),
         }
     }
 
@@ -178,13 +179,13 @@ impl Tables {
     #[inline]
     pub fn granule(&self, address: usize) -> Option<&Granule> {
         let directory = self.root(address)?.directory.as_ref()?;
-        directory.granules.get(self.large(address) % ENTRIES)
+        Some(&directory.granules[self.large(address) % ENTRIES])
     }
     #[inline]
     pub fn granule_mut(&mut self, address: usize) -> Option<&mut Granule> {
         let at = self.large(address) % ENTRIES;
         let directory = self.root_mut(address)?.directory.as_mut()?;
-        directory.granules.get_mut(at)
+        Some(&mut directory.granules[at])
     }
 
     #[inline]
@@ -207,6 +208,7 @@ impl Tables {
         let root = self.roots.get_mut(gib).ok_or(Error::OutOfRange)?;
         if root.directory.is_none() {
             let granules = boxed(ENTRIES, || NO_GRANULE)?;
+            let granules = granules.try_into().map_err(|_| Error::NoHeap)?;
             let view = (self.directory_views, gib as u16);
             root.directory = Some(Directory {
                 table: stock.table(CapType::Pd, self.pdpt, gib as u16, Some(view))?,
@@ -215,7 +217,7 @@ impl Tables {
             });
         }
         let directory = root.directory.as_mut().ok_or(Error::NoHeap)?;
-        let granule = directory.granules.get_mut(entry).ok_or(Error::OutOfRange)?;
+        let granule = &mut directory.granules[entry];
         if !pages || granule.table != CPtr::NULL {
             return Ok(());
         }

@@ -124,7 +124,7 @@ fn pinned_memory_is_mapped_in_one_call_a_table() {
     assert_eq!(s.machine().calls - before, 8);
     assert!(matches!(
         touch(&mut s, again.address + 5 * P, Kind::Write),
-        Err(Outcome::Denied(mapped)) if mapped == again
+        Err(Outcome::Denied(id)) if id == again.id
     ));
     // The same memory with large pages, elsewhere.
     let before = s.machine().calls;

@@ -326,7 +326,7 @@ unsafe impl Machine for Model {
     ) -> Result<(), Error> {
         self.call();
         let table = self.at(table)?;
-        self.caps.modify(table, first, count, flags)
+        self.until_done(|m| m.caps.modify(table, first, count, flags))
     }
     fn modify_mapping(
         &mut self,
