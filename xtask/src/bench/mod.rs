@@ -8,6 +8,7 @@ mod kernel;
 mod load;
 mod memory;
 mod namespace;
+mod pages;
 mod peer;
 mod plot;
 mod report;
@@ -17,7 +18,7 @@ use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 4] = [
+const BENCHES: [(&str, &str); 5] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
@@ -29,6 +30,10 @@ const BENCHES: [(&str, &str); 4] = [
     (
         "memory",
         "faults that a program handles, map, protect and unmap by size, beside Linux",
+    ),
+    (
+        "pages",
+        "RandomAccess by page size, and a collector with dirty bits beside one that protects pages",
     ),
     (
         "caps",
@@ -49,6 +54,7 @@ pub fn image(name: &str) -> Result<&'static str, String> {
         "web" => Ok("webserver"),
         "kernel" => Ok("bench-kernel"),
         "memory" => Ok("bench-memory"),
+        "pages" => Ok("bench-pages"),
         "caps" => Ok("bench-caps"),
         _ => Err(format!(
             "no bench is called {name}; there are:{}",
@@ -71,6 +77,9 @@ pub fn run(
     }
     if name == "memory" {
         return memory::run(built, rounds);
+    }
+    if name == "pages" {
+        return pages::run(built, rounds);
     }
     if name == "caps" {
         return caps::run(project, built, rounds);
