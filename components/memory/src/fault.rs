@@ -4,7 +4,8 @@
 
 use crate::object::{Backing, take};
 use crate::pager::Pager;
-use crate::space::{Mapped, PageSize, Region, RegionId, Space};
+use crate::region::{Mapped, PageSize, Region, RegionId};
+use crate::space::Space;
 use crate::stock::Stock;
 use crate::tables::{Cell, ENTRIES, Tables};
 use crate::{Error, Machine, ObjectId};

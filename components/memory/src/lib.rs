@@ -1,7 +1,7 @@
 //! Memory management for a component, over the capability system: a component that is granted
 //! memory of its own builds its address space from it, with a few system calls, and pages itself.
 //!
-//! - [`Space`]: virtual regions ([`space`]), each of which shows a part of a memory object.
+//! - [`Space`]: virtual regions ([`region`]), each of which shows a part of a memory object.
 //! - Memory objects ([`object`]): a frame that somebody gave (fixed), memory that is there from the
 //!   beginning (pinned) or from the first touch (lazy), and memory of which only a bounded part is
 //!   resident while a [`Store`] has the rest (paged, [`pager`]).
@@ -34,6 +34,7 @@ pub mod object;
 pub mod pager;
 pub mod physical;
 pub mod query;
+pub mod region;
 mod slots;
 pub mod space;
 mod stock;
@@ -46,4 +47,5 @@ pub use object::ObjectId;
 pub use pager::{Content, Store, Traffic};
 pub use physical::Colours;
 pub use query::Trace;
-pub use space::{Access, Mapped, PageSize, RegionId, Settings, Space, Usage};
+pub use region::{Access, Mapped, PageSize, RegionId};
+pub use space::{Settings, Space, Usage};

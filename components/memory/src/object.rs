@@ -12,7 +12,7 @@
 use crate::bits::filled;
 use crate::pager::Pager;
 use crate::physical::{BLOCK_PAGES, Colours, GIB_BLOCKS, Page};
-use crate::space::PageSize;
+use crate::region::PageSize;
 use crate::stock::Stock;
 use crate::{Error, Machine};
 use abi::CPtr;

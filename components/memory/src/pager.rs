@@ -8,7 +8,7 @@
 use crate::bits::filled;
 use crate::object::{give, take};
 use crate::physical::{Colours, Page};
-use crate::space::PageSize;
+use crate::region::PageSize;
 use crate::stock::Stock;
 use crate::{Error, Machine};
 use alloc::boxed::Box;

@@ -1,7 +1,8 @@
 //! Protection of ranges, and accessed and dirty bits, which are read in the page tables themselves.
 
 use crate::fault::{ACCESSED, DIRTY, PRESENT, entry};
-use crate::space::{Access, PageSize, Region, Space};
+use crate::region::{Access, PageSize, Region};
+use crate::space::Space;
 use crate::tables::{ENTRIES, LARGE};
 use crate::{Error, Machine};
 use abi::CPtr;

@@ -9,7 +9,7 @@
 //! component's memory ([`crate::stock`]), and then, page by page, every page table and page
 //! directory, read-only: the entry of the page at `base + x` is at `VIEWS + x / 512`.
 
-use crate::space::PageSize;
+use crate::region::PageSize;
 use crate::stock::Stock;
 use crate::{Error, Machine};
 use abi::layout::PAGE;
