@@ -10,6 +10,7 @@ use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::primitive::Ordering;
 use libcbuf::ring::Producer;
 use libcbuf::shelf::{Shelf, Shelves};
+use libcbuf::trie::Trie;
 
 /// How often a compare-and-swap on a client's word is repeated before the word counts as busy. An
 /// honest client changes it a few times at most while the manager looks.
@@ -39,12 +40,15 @@ pub enum Withdrawn {
 
 impl Control {
     pub fn new<M: Machine>(machine: &mut M, client: ComponentId) -> Result<Self, Error> {
-        Ok(Self {
+        let mut control = Self {
             client,
             memory: machine.make_control(client)?,
             leaves: Vec::new(),
             producer: Producer::default(),
-        })
+        };
+        // Where the client looks for what is not here.
+        control.ensure(machine, CbufId::NONE)?;
+        Ok(control)
     }
 
     /// The record of `id`; `None` before [`Control::ensure`] for it.
@@ -75,7 +79,7 @@ impl Control {
             // SAFETY: the root has `TRIE_ROOT_ENTRIES` words and the machine keeps it valid.
             let entry = unsafe { &*self.memory.root.add(index) };
             // Release: pairs with the acquire in `Trie::record`; the leaf is zero by now.
-            entry.store(1, Ordering::Release);
+            entry.store(Trie::PRESENT, Ordering::Release);
         }
         self.record(id).ok_or(Error::NoMemory)
     }

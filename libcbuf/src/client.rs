@@ -43,6 +43,12 @@ unsafe impl Send for Client {}
 // thread finds its own shelves.
 unsafe impl Sync for Client {}
 
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
 impl Client {
     /// # Safety
     /// For the life of the client: `root` and `leaves` as [`Trie::new`] asks; `ring` points at a

@@ -37,7 +37,7 @@ impl Client {
         len: u32,
         from: ComponentId,
     ) -> Result<(*const u8, &Record), Error> {
-        if let Some(record) = self.trie.record(id) {
+        if let Some(record) = self.trie.record_or_none(id) {
             let state = record.load();
             if receivable(state, offset, len)
                 && let Ok(state) = record.take_reference(state)

@@ -23,7 +23,7 @@ struct Memory {
 impl Memory {
     fn new() -> Self {
         Self {
-            root: vec![AtomicU32::new(1)],
+            root: vec![AtomicU32::new(Trie::PRESENT)],
             leaves: (0..LEAF_RECORDS).map(|_| Record::default()).collect(),
             shelves: Shelves::default(),
         }

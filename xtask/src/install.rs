@@ -50,6 +50,48 @@ pub fn everything() -> Result<(), String> {
     settle(&missing(), failed.as_deref())
 }
 
+/// What `bench cbuf` compares with: each is loaded, so its "program" is a library.
+const ALLOCATORS: [Program; 3] = [
+    Program {
+        name: "libjemalloc.so.2",
+        package: "libjemalloc2",
+        loss: None,
+    },
+    Program {
+        name: "libmimalloc.so.2",
+        package: "libmimalloc2.0",
+        loss: None,
+    },
+    Program {
+        name: "libtcmalloc_minimal.so.4",
+        package: "libtcmalloc-minimal4",
+        loss: None,
+    },
+];
+
+/// The allocators, as [`everything`] installs programs.
+pub fn allocators() -> Result<(), String> {
+    let missing = || {
+        ALLOCATORS
+            .into_iter()
+            .filter(|p| !is_library(p.name))
+            .collect::<Vec<_>>()
+    };
+    let lacking = missing();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let failed = apt_install(&lacking).err();
+    settle(&missing(), failed.as_deref())
+}
+
+fn is_library(name: &str) -> bool {
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    folders
+        .iter()
+        .any(|folder| Path::new(folder).join(name).exists())
+}
+
 /// The command that a person would give.
 fn command(lacking: &[Program]) -> String {
     let packages: Vec<&str> = lacking.iter().map(|p| p.package).collect();

@@ -29,7 +29,8 @@ pub const CBUFS: usize = 0x80_0000_0000;
 /// Trie leaves, read-write: the one with ids from `n * LEAF_RECORDS` is the page at
 /// `TRIE_LEAVES + n * PAGE`, where the root says that there is one.
 pub const TRIE_LEAVES: usize = CBUFS;
-/// Trie root: [`TRIE_ROOT_ENTRIES`] 32-bit words (1: the leaf exists), read-only to the client.
+/// Trie root: [`TRIE_ROOT_ENTRIES`] 32-bit words (all ones: the leaf exists; leaf 0
+/// always does), read-only to the client.
 pub const TRIE_ROOT: usize = TRIE_LEAVES + TRIE_ROOT_ENTRIES * PAGE;
 pub const TRIE_ROOT_ENTRIES: usize = 4096;
 /// The ring through which the manager hands over collected buffers: one page, read-write.

@@ -116,7 +116,7 @@ pub fn run(built: &Built) -> Result<(), String> {
 }
 
 /// Boots the image once: every boot counts the same.
-fn measure(built: &Built) -> Result<HashMap<String, f64>, String> {
+pub fn measure(built: &Built) -> Result<HashMap<String, f64>, String> {
     let machine = Machine {
         kernel: built.kernel.clone(),
         archive: built.image.clone(),

@@ -2,6 +2,7 @@
 //! It ends well when it measured, whatever was met.
 
 mod caps;
+mod cbuf;
 mod curves;
 mod guest;
 mod kernel;
@@ -18,7 +19,7 @@ use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 5] = [
+const BENCHES: [(&str, &str); 6] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
@@ -34,6 +35,10 @@ const BENCHES: [(&str, &str); 5] = [
     (
         "pages",
         "RandomAccess by page size, and a collector with dirty bits beside one that protects pages",
+    ),
+    (
+        "cbuf",
+        "calls on buffers beside allocators on this machine, messages beside Linux pipes",
     ),
     (
         "caps",
@@ -55,6 +60,7 @@ pub fn image(name: &str) -> Result<&'static str, String> {
         "kernel" => Ok("bench-kernel"),
         "memory" => Ok("bench-memory"),
         "pages" => Ok("bench-pages"),
+        "cbuf" => Ok("bench-cbuf"),
         "caps" => Ok("bench-caps"),
         _ => Err(format!(
             "no bench is called {name}; there are:{}",
@@ -80,6 +86,9 @@ pub fn run(
     }
     if name == "pages" {
         return pages::run(built, rounds);
+    }
+    if name == "cbuf" {
+        return cbuf::run(project, built, rounds);
     }
     if name == "caps" {
         return caps::run(project, built, rounds);

@@ -14,6 +14,8 @@ pub enum Goal {
     RatioAtLeast(f64),
     /// Ours divided by the peer's is at most this.
     RatioAtMost(f64),
+    /// Ours divided by the peer's is less than this.
+    RatioBelow(f64),
     /// Our figure is exactly this.
     Exactly(f64),
 }
@@ -57,6 +59,7 @@ impl Row {
             Goal::AtMost(most) => self.ours <= most,
             Goal::RatioAtLeast(least) => self.ratio.is_some_and(|ratio| ratio >= least),
             Goal::RatioAtMost(most) => self.ratio.is_some_and(|ratio| ratio <= most),
+            Goal::RatioBelow(bound) => self.ratio.is_some_and(|ratio| ratio < bound),
             Goal::Exactly(value) => self.ours == value,
         })
     }
@@ -65,7 +68,8 @@ impl Row {
             None => String::new(),
             Some(Goal::AtMost(most)) => format!("<= {}", number(most)),
             Some(Goal::RatioAtLeast(least)) => format!("ratio >= {least}"),
-            Some(Goal::RatioAtMost(most)) => format!("ratio <= {most}"),
+            Some(Goal::RatioAtMost(most)) => format!("ratio <= {}", ratio_text(most)),
+            Some(Goal::RatioBelow(bound)) => format!("ratio < {bound}"),
             Some(Goal::Exactly(value)) => format!("= {}", number(value)),
         }
     }

@@ -6,6 +6,7 @@ use abi::{CPtr, ComponentId, Error, ThreadId};
 use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::ring::{Producer, Ring};
 use libcbuf::shelf::Shelves;
+use libcbuf::trie::Trie;
 use libcbuf::{Client, Manager};
 use std::cell::{Cell, OnceCell};
 use std::sync::Mutex;
@@ -65,7 +66,7 @@ pub fn machine() -> &'static Machine {
 fn start() -> &'static Machine {
     let side = || Side {
         root: (0..TRIE_ROOT_ENTRIES)
-            .map(|n| AtomicU32::new(u32::from(n == 0)))
+            .map(|n| AtomicU32::new(if n == 0 { Trie::PRESENT } else { Trie::ABSENT }))
             .collect(),
         leaf: (0..LEAF_RECORDS).map(|_| Record::default()).collect(),
         ring: Ring::default(),
