@@ -1,6 +1,94 @@
 //! Buffers as types: [`Buffer`] is writable and unique, [`Cbuf`] immutable and counted. Sending
 //! needs a `Cbuf`, so nothing that was sent is written through safe code, and every handle's
 //! drop drops exactly its reference. Source: CBUFs, sections 2.2 and 2.3.
+//!
+//! This is how it goes:
+//! ```
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let mut buffer = Buffer::alloc(client, 2)?;
+//! buffer[0] = 1;
+//! let cbuf = buffer.freeze(1);
+//! let sent = cbuf.send(to);
+//! let mut whole = Aggregate::new(client)?;
+//! whole.push(cbuf)?;
+//! let more = whole.send(to);
+//! Ok((sent, more))
+//! # }
+//! ```
+//! What is frozen is not written:
+//! ```compile_fail,E0382
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let mut buffer = Buffer::alloc(client, 2)?;
+//! let cbuf = buffer.freeze(1);
+//! buffer[0] = 1;
+//! Ok((cbuf.send(to), cbuf.send(to)))
+//! # }
+//! ```
+//! What can be written is not sent:
+//! ```compile_fail,E0599
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let buffer = Buffer::alloc(client, 2)?;
+//! Ok((buffer.send(to), CbufRef::NONE))
+//! # }
+//! ```
+//! What was received, or may be shared, is not written:
+//! ```compile_fail,E0594
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let mut cbuf = Buffer::alloc(client, 2)?.freeze(1);
+//! cbuf[0] = 1;
+//! Ok((cbuf.send(to), cbuf.send(to)))
+//! # }
+//! ```
+//! A writable buffer has one owner:
+//! ```compile_fail,E0599
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let buffer = Buffer::alloc(client, 2)?;
+//! drop(buffer.clone());
+//! Ok((CbufRef::NONE, CbufRef::NONE))
+//! # }
+//! ```
+//! Bytes do not outlive their handle:
+//! ```compile_fail,E0505
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let cbuf = Buffer::alloc(client, 2)?.freeze(1);
+//! let bytes: &[u8] = &cbuf;
+//! drop(cbuf);
+//! assert_eq!(bytes, [0]);
+//! Ok((CbufRef::NONE, CbufRef::NONE))
+//! # }
+//! ```
+//! A part is its aggregate's, and an aggregate is gone when it is sent:
+//! ```compile_fail,E0382
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let cbuf = Buffer::alloc(client, 2)?.freeze(1);
+//! let mut whole = Aggregate::new(client)?;
+//! whole.push(cbuf)?;
+//! Ok((cbuf.send(to), whole.send(to)))
+//! # }
+//! ```
+//! ```compile_fail,E0382
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let whole = Aggregate::new(client)?;
+//! Ok((whole.send(to), whole.send(to)))
+//! # }
+//! ```
+//! The calls that could undo all this are not safe:
+//! ```compile_fail,E0133
+//! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
+//! let buffer = Buffer::alloc(client, 2)?;
+//! client.cbuf_free(buffer.id());
+//! Ok((CbufRef::NONE, CbufRef::NONE))
+//! # }
+//! ```
 
 use crate::client::{Allocated, Client};
 use crate::meta::{CbufId, Record};
@@ -208,6 +296,33 @@ impl<'c> Cbuf<'c> {
     pub fn send(&self, to: ComponentId) -> CbufRef {
         self.record.count_send(to);
         self.as_ref()
+    }
+
+    /// What names the stretch, in place of the handle: whoever has it owns the reference.
+    pub(crate) fn into_parts(self) -> CbufRef {
+        ManuallyDrop::new(self).as_ref()
+    }
+
+    /// The handle again; `None` where nothing is here.
+    ///
+    /// # Safety
+    /// `part` is the answer of [`Cbuf::into_parts`], and given up.
+    pub(crate) unsafe fn from_parts(client: &'c Client, part: CbufRef) -> Option<Self> {
+        let record = client.record(CbufId(part.id))?;
+        let address = record.load().address() + part.offset as usize;
+        Some(Self::of(client, part, (address as *const u8, record)))
+    }
+
+    /// The bytes of a stretch.
+    ///
+    /// # Safety
+    /// `part` is the answer of [`Cbuf::into_parts`], and not given up for `'a`.
+    pub(crate) unsafe fn bytes_of<'a>(client: &Client, part: CbufRef) -> Option<&'a [u8]> {
+        let record = client.record(CbufId(part.id))?;
+        let address = record.load().address() + part.offset as usize;
+        // SAFETY: the stretch was checked when its handle was made, and is mapped while somebody
+        // holds the reference.
+        Some(unsafe { core::slice::from_raw_parts(address as *const u8, part.len as usize) })
     }
 
     fn as_ref(&self) -> CbufRef {

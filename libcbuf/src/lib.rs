@@ -5,7 +5,7 @@
 //! Guarantees: allocation, free, send and receive are lock-free; a buffer handed out is
 //! referenced by nobody else; an id, offset or length from another component is checked before
 //! it becomes memory, and is received only from a component that sent it; the typed layer
-//! ([`Buffer`], [`Cbuf`], [`Batch`]) keeps the three counters of section 3.2 right by construction.
+//! ([`Buffer`], [`Cbuf`], [`Aggregate`], [`Batch`]) keeps the three counters of section 3.2 right by construction.
 //! Trusts: the manager, and the component's own writes to its own metadata.
 //! Never does: trust a word that another component passed; wait, except where a function says
 //! that it blocks in the manager; touch another component's metadata.
@@ -15,6 +15,7 @@
 #[cfg(all(feature = "std", not(any(test, loom))))]
 extern crate std;
 
+pub mod aggregate;
 pub mod batch;
 pub mod buffer;
 pub mod client;
@@ -29,6 +30,7 @@ pub mod thread;
 pub mod trie;
 
 pub use abi::{ComponentId, Error};
+pub use aggregate::Aggregate;
 pub use batch::{Batch, Incoming, Record};
 pub use buffer::{Buffer, Cbuf, CbufRef};
 pub use client::{Client, Manager};

@@ -1,5 +1,6 @@
 //! The manager with real clients in one process, over a machine of plain memory.
 
+mod aggregates;
 mod common;
 mod model;
 mod paths;
