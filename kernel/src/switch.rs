@@ -194,6 +194,7 @@ impl Cpu {
         let thread = self.thread;
         // SAFETY: the current thread's object is live.
         let id = unsafe {
+            (*thread).line.end();
             (*thread).waiting = Waiting::Exited;
             (*thread).id
         };

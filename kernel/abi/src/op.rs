@@ -477,13 +477,14 @@ interfaces! {
 
     /// The console.
     console for [Console] {
-        /// Writes up to 32 bytes.
+        /// Writes up to 32 bytes. A line appears when it ends, when it is longer than 224 bytes, or
+        /// when its thread writes in another component or exits.
         WRITE = 1 ("bytes to write", "the bytes, little-endian, in four words", "", "", "") -> ()
         needs "WRITE"
         errors {
             NoRight "it is missing",
             BadSize "more than 32",
-            Again "there is no room: nothing was written, the port is slower than who writes",
+            Again "there is no room: nothing was taken, the port is slower than who writes",
         }
     }
     with {}

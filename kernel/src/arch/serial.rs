@@ -114,12 +114,13 @@ pub fn setup() {
     }
 }
 
-/// Writes all of the bytes, or none of them when there is no room; whether it did.
-pub fn write(bytes: &[u8]) -> bool {
+/// Writes all of both, or nothing when there is no room; whether it did.
+pub fn write(parts: [&[u8]; 2]) -> bool {
     with(|buffer| {
-        let fits = bytes.len() <= BUFFER_BYTES - buffer.len;
+        let bytes = parts.into_iter().flatten();
+        let fits = parts.map(<[u8]>::len).iter().sum::<usize>() <= BUFFER_BYTES - buffer.len;
         if fits {
-            bytes.iter().for_each(|byte| buffer.push(*byte));
+            bytes.for_each(|byte| buffer.push(*byte));
         }
         buffer.send();
         fits

@@ -8,6 +8,7 @@
 //! are a value of either type. Functions that take such a pointer rest on that.
 
 pub mod component;
+pub mod line;
 pub mod registry;
 pub mod thread;
 

@@ -1,6 +1,7 @@
 //! A thread: registers while it waits, and the invocation stack along which it returns.
 
 use super::Component;
+use super::line::Line;
 use crate::arch::fpu::FpuState;
 use crate::arch::regs::Regs;
 use crate::cpu::Cpu;
@@ -81,6 +82,7 @@ pub struct Thread {
     /// Past the last frame that invocations may use; likewise.
     pub end: *mut Frame,
     pub frames: [Frame; FRAMES],
+    pub line: Line,
 }
 
 const _: () = assert!(size_of::<Thread>() <= abi::layout::PAGE);

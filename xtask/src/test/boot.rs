@@ -113,9 +113,14 @@ fn ended(running: &Running, why: &str) -> String {
     format!("{why}; its last lines:\n{}", running.console.tail(15))
 }
 
-/// Name and result in a line that holds `TEST name ok` or `TEST name FAILED why`.
+/// Name and result in a line that holds `TEST name ok` or `TEST name FAILED why`, perhaps behind
+/// its component's name. Anything else before it is another component's.
 fn reported(line: &str) -> Option<(&str, Result<(), String>)> {
-    let (_, rest) = line.split_once("TEST ")?;
+    let (before, rest) = line.split_once("TEST ")?;
+    let name = before.strip_prefix('[').and_then(|b| b.strip_suffix("] "));
+    if !before.is_empty() && name.is_none_or(|name| name.contains([' ', '['])) {
+        return Some((line, Err("two lines are mixed".to_string())));
+    }
     if let Some(name) = rest.strip_suffix(" ok") {
         return Some((name, Ok(())));
     }
@@ -171,6 +176,9 @@ mod tests {
             reported("TEST add twice FAILED it answered 3"),
             Some(("add twice", why))
         );
+        let mixed = "[echo] wai[other] TEST add ok";
+        let why = Err("two lines are mixed".to_string());
+        assert_eq!(reported(mixed), Some((mixed, why)));
         assert_eq!(reported("[init] starting"), None);
     }
 }
