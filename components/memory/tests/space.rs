@@ -8,6 +8,7 @@ use memory::{
     Trace,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 const BYTES: u64 = 24 << 20;
@@ -717,8 +718,10 @@ fn what_the_kernel_refuses_changes_nothing() {
     // Two calls for each of three tables, one for a view.
     for patience in 0..7 {
         let mut model = Model::new(BYTES);
+        let (count, left) = (model.caps.count(), model.left.clone());
         model.patience = patience;
         assert!(Space::new(model, &Model::settings(BYTES)).is_err());
+        assert_eq!(left.load(Ordering::SeqCst), count);
     }
 }
 

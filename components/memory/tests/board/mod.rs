@@ -8,6 +8,8 @@ use cap::{CSpace, Cap, Caps, Platform, Slot, SlotRef, SlotRun};
 use memory::{Kind, Machine, Outcome, Settings, Space};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub const PAGE: u64 = 4096;
 /// The component's own memory, at 1 GiB.
@@ -87,6 +89,8 @@ pub struct Model {
     pub patience: u64,
     /// All calls.
     pub calls: u64,
+    /// Capabilities when the machine was dropped.
+    pub left: Arc<AtomicU64>,
 }
 
 impl Model {
@@ -141,6 +145,7 @@ impl Model {
             space,
             patience: u64::MAX,
             calls: 0,
+            left: Arc::default(),
         }
     }
 
@@ -264,6 +269,7 @@ impl Model {
 
 impl Drop for Model {
     fn drop(&mut self) {
+        self.left.store(self.caps.count(), Ordering::SeqCst);
         let slots: *const [Slot] = self.boot;
         // SAFETY: leaked from a box in `new`; the database that used them goes, too.
         drop(unsafe { Box::from_raw(slots.cast_mut().cast::<[Slot; 8]>()) });
