@@ -45,7 +45,14 @@ impl<M: Machine> Manager<M> {
             .try_reserve(quarantine)
             .map_err(|_| Error::NoMemory)?;
         let record = pool.control.ensure(machine, id)?;
-        let page = self.frames.alloc(order).ok_or(Error::NoMemory)?;
+        let page = loop {
+            if let Some(page) = self.frames.alloc(order) {
+                break page;
+            }
+            // What others let go of, as long as there is some.
+            let (page, pages) = machine.reclaim().ok_or(Error::NoMemory)?;
+            self.frames.add(page, pages);
+        };
         let frame = match machine.make_frame(page, order) {
             Ok(frame) => frame,
             Err(error) => {

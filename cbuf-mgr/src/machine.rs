@@ -53,6 +53,9 @@ pub unsafe trait Machine {
     /// whose other half is [`libcbuf::primitive::light_barrier`].
     fn barrier(&self);
 
+    /// Takes memory that nobody holds any more, for frames: page number and pages.
+    fn reclaim(&mut self) -> Option<(u64, u64)>;
+
     /// Time-stamp.
     fn ticks(&self) -> u64;
 }

@@ -75,8 +75,9 @@ impl<M: Machine> Manager<M> {
         if place.is_some() {
             return Err(Error::Busy);
         }
-        if self.reserved.saturating_add(terms.pages) > self.frames.total_pages() {
-            return Err(Error::NoMemory);
+        while self.reserved.saturating_add(terms.pages) > self.frames.total_pages() {
+            let (page, pages) = self.machine.reclaim().ok_or(Error::NoMemory)?;
+            self.frames.add(page, pages);
         }
         *place = Some(Pool {
             control: Control::new(&mut self.machine, terms.component)?,

@@ -4,7 +4,7 @@
 
 use abi::cptr::{L2_BYTES, L2_SLOTS, SLOT_BYTES};
 use abi::layout::PAGE;
-use abi::start::slot::{CSPACE, FIRST_GRANTED};
+use abi::start::slot::{CSPACE, FIRST_GRANTED, RECLAIM};
 use abi::{CPtr, CapType, Error};
 use alloc::vec::Vec;
 use cbuf_mgr::frames::Frames;
@@ -122,6 +122,27 @@ impl Resources {
         let page = self.reserve.alloc(order).ok_or(Error::NoMemory)?;
         self.make_at(captype, page, order)
             .inspect_err(|_| self.reserve.free(page, order))
+    }
+
+    /// Takes memory that nobody holds any more: page number and pages.
+    pub fn reclaim(&mut self) -> Option<(u64, u64)> {
+        let slot = self.take_slot().ok()?;
+        if self.ram.try_reserve(1).is_err() {
+            self.give_slot(slot);
+            return None;
+        }
+        let Ok((base, bytes)) = cap::kernel::reclaim(RECLAIM, slot) else {
+            self.give_slot(slot);
+            return None;
+        };
+        let page = PAGE as u64;
+        let (first, pages) = (base / page, bytes / page);
+        self.ram.push(Ram {
+            cap: slot,
+            first,
+            pages,
+        });
+        Some((first, pages))
     }
 
     /// Appends to a list of the manager's.

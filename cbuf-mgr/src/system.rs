@@ -161,6 +161,10 @@ unsafe impl Machine for System {
         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
     }
 
+    fn reclaim(&mut self) -> Option<(u64, u64)> {
+        self.resources.reclaim()
+    }
+
     fn ticks(&self) -> u64 {
         rt::time::now()
     }

@@ -95,6 +95,8 @@ pub struct Fake {
     pub budget: u64,
     /// How often clients asked to map.
     pub maps: u64,
+    /// Memory that nobody holds: first page, pages.
+    pub lost: Vec<(u64, u64)>,
     clock: std::time::Instant,
 }
 
@@ -109,6 +111,7 @@ impl Fake {
             mapped: HashMap::new(),
             budget: u64::MAX,
             maps: 0,
+            lost: Vec::new(),
             clock: std::time::Instant::now(),
         }
     }
@@ -204,6 +207,10 @@ unsafe impl Machine for Fake {
 
     fn barrier(&self) {
         assert_eq!(membarrier(EXPEDITED), 0);
+    }
+
+    fn reclaim(&mut self) -> Option<(u64, u64)> {
+        self.lost.pop()
     }
 
     fn ticks(&self) -> u64 {

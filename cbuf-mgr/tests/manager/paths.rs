@@ -422,3 +422,26 @@ fn what_lies_on_a_shelf_is_taken_from_a_thread_that_sleeps() {
     assert_eq!(large.len(), 2 * PAGE);
     host.check();
 }
+
+#[test]
+fn memory_that_others_let_go_of_is_used() {
+    let mut frames = cbuf_mgr::frames::Frames::new(0, 64).unwrap();
+    frames.add(1, 4);
+    let mut machine = crate::common::Fake::new(64);
+    machine.lost = vec![(48, 8), (16, 16)];
+    let mut manager = cbuf_mgr::manager::Manager::new(machine, frames).unwrap();
+    let terms = |component, pages| cbuf_mgr::pool::Terms {
+        component,
+        pages,
+        max_pages: pages,
+        dma: false,
+        peers: 0,
+    };
+    manager.add_client(terms(A, 4)).unwrap();
+    assert_eq!(manager.total_pages(), 4, "nothing is taken without need");
+    manager.add_client(terms(B, 10)).unwrap();
+    assert_eq!(manager.total_pages(), 4 + 16);
+    assert_eq!(manager.add_client(terms(C, 15)), Err(Error::NoMemory));
+    assert_eq!(manager.total_pages(), 4 + 16 + 8);
+    manager.add_client(terms(C, 14)).unwrap();
+}

@@ -87,7 +87,11 @@ impl Grants {
 
     /// The same for what others have as well: without the right to take it back from them.
     pub fn shared(&mut self, slot: CPtr, capability: CPtr) -> Result<()> {
-        let rights = ALL.difference(Rights::GRANT);
+        self.lesser(slot, capability, ALL.difference(Rights::GRANT))
+    }
+
+    /// The same with some of the rights.
+    pub fn lesser(&mut self, slot: CPtr, capability: CPtr, rights: Rights) -> Result<()> {
         cap::copy(self.cspace, slot, capability, rights).doing("copy a capability")
     }
 

@@ -296,6 +296,11 @@ impl<'a> Builder<'a> {
         if draft.component.has(Right::Kernel) {
             draft.grants.shared(slot::KERNEL, init_slot::KERNEL)?;
         }
+        if draft.component.has(Right::Ram) {
+            draft
+                .grants
+                .lesser(slot::RECLAIM, init_slot::KERNEL, Rights::EXECUTE)?;
+        }
         Ok(())
     }
 
@@ -401,7 +406,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Remaining memory to its manager, start information to everyone.
+    /// Remaining memory to its manager and to nobody else, start information to everyone.
     fn finish(&mut self, mut drafts: Vec<Draft<'a>>, threads: &[Made]) -> Result<Vec<Built<'a>>> {
         let (epoch_tsc, epoch_seconds) = crate::wall::read();
         let mut pages = Vec::new();
@@ -414,11 +419,14 @@ impl<'a> Builder<'a> {
                 .stock
                 .rest(draft.grants.room())
                 .doing("hand memory over")?;
-            for piece in rest {
+            for piece in &rest {
                 draft
                     .grants
                     .grant("ram", piece.ram, piece.base, piece.bytes)?;
             }
+            self.stock
+                .let_go(self.boot, &rest)
+                .doing("let go of memory")?;
         }
         let mut built = Vec::new();
         for (mut draft, (page, lifecycle)) in drafts.into_iter().zip(pages) {

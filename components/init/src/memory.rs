@@ -213,4 +213,18 @@ impl Stock {
         }
         Ok(rest)
     }
+
+    /// Lets go of all memory, once the pieces of [`Stock::rest`] are with their new holder, who alone
+    /// has a say over it then. What init made stays; what nobody got is the holder's to reclaim.
+    pub fn let_go(&mut self, boot: &BootInfo, pieces: &[Rest]) -> core::result::Result<(), Error> {
+        let first = boot.ram_first.0;
+        let roots = first..first + boot.ram_len;
+        let parts = pieces.iter().map(|piece| piece.ram.0);
+        let parts = parts.filter(|at| !roots.contains(at));
+        for at in parts.chain(roots.clone()) {
+            cap::delete(init_slot::CSPACE, CPtr(at))?;
+        }
+        self.regions.clear();
+        Ok(())
+    }
 }

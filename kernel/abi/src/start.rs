@@ -11,6 +11,8 @@ pub mod slot {
     pub const CSPACE: CPtr = CPtr(1);
     pub const CONSOLE: CPtr = CPtr(2);
     pub const KERNEL: CPtr = CPtr(3);
+    /// The core's Kernel capability for RECLAIM and CLAIM alone (where the description grants `ram`).
+    pub const RECLAIM: CPtr = CPtr(4);
     /// First slot that `init` fills with imports and granted objects.
     pub const FIRST_GRANTED: CPtr = CPtr(16);
 }

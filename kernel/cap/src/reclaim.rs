@@ -111,7 +111,10 @@ impl<P: Platform> Caps<P> {
         if rest.bytes > 0 {
             self.mdb.insert(top, &rest);
             top.start_deleting();
-        } else {
+        }
+        // What is left may be just what a descendant names, of which it would be a copy.
+        if rest.bytes == 0 || self.has_copies(top) {
+            self.mdb.remove(top);
             self.pop(cap.data);
         }
         Ok(false)

@@ -438,3 +438,26 @@ fn cnodes_that_nobody_can_reach_are_claimed_and_revoked() {
         Err(Error::NotFound)
     );
 }
+
+#[test]
+fn what_is_left_of_an_ancestor_may_be_what_a_descendant_names() {
+    for ty in [CapType::Ram, CapType::Frame] {
+        let mut w = World::new();
+        w.make(RAM, CapType::Ram, FREE_RAM, 16 * PAGE, FREE)
+            .unwrap();
+        w.make(FREE, ty, 0, 16 * PAGE - PAGE, FREE + 1).unwrap();
+        w.make(FREE + 1, ty, 0, PAGE, FREE + 2).unwrap();
+        w.make(FREE + 1, ty, PAGE, 14 * PAGE, FREE + 3).unwrap();
+        w.make(FREE + 3, CapType::Frame, 4 * PAGE, PAGE, FREE + 4)
+            .unwrap();
+        for n in [L2, L1, RAM, FREE, FREE + 1] {
+            w.delete(w.boot(n)).unwrap();
+            check::world(&w);
+        }
+        for n in [FREE + 4, FREE + 2, FREE + 3] {
+            w.delete(w.boot(n)).unwrap();
+            check::world(&w);
+        }
+        assert_eq!(w.caps.count(), 4 + 1);
+    }
+}

@@ -1,0 +1,90 @@
+//! Runs the tests, one after another, and ends the machine.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod cspace;
+mod cycle;
+mod kernel;
+mod objects;
+mod table;
+mod trace;
+mod work;
+
+use abi::Error;
+use abi::start::StartInfo;
+use abi::start::slot::{CONSOLE, CSPACE, KERNEL};
+use alloc::string::String;
+use rt::cap;
+use rt::suite::Suite;
+
+use crate::trace::{Trace, unknown_operations};
+use crate::work::{Failed, Work};
+
+rt::component! {
+    start: start,
+    thread: main,
+    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => control }
+}
+
+fn start(_info: &'static StartInfo) -> Result<(), Error> {
+    Ok(())
+}
+
+/// `init` waits here while the tests run.
+fn sched(call: rt::Call) -> rt::Reply {
+    if call.method == rt::sched::method::BLOCK {
+        let own = rt::grant(work::THREAD).ok_or(Error::NotFound)?.cap;
+        loop {
+            cap::thread::switch(own)?;
+        }
+    }
+    Ok([0; 4])
+}
+
+fn control(_call: rt::Call) -> rt::Reply {
+    Ok([0; 4])
+}
+
+fn main(_argument: u64) -> ! {
+    let mut suite = Suite::new();
+    suite.tell("all memory, many times", cycle::all_memory());
+    let mut trace = Trace::default();
+    match Work::new(&mut trace) {
+        Ok(mut work) => {
+            suite.tell("copy and mint", work.case(cspace::copy));
+            suite.tell("retype", work.case(cspace::retype));
+            suite.tell("delete and revoke", work.case(cspace::delete_and_revoke));
+            suite.tell("identify, install, move", work.case(cspace::places));
+            suite.tell("resize", work.case(cspace::resize));
+            suite.tell("map and unmap", work.case(table::map));
+            suite.tell("modify, clear dirty, read", work.case(table::modify));
+            suite.tell("mappings by themselves", work.case(table::mapping));
+            suite.tell("pages of two sizes", work.case(table::pages));
+            suite.tell("components", work.case(objects::component));
+            suite.tell("threads", work.case(objects::thread));
+            suite.tell("as many as a core takes", work.case(objects::crowd));
+            suite.tell("core", work.case(kernel::core));
+            suite.tell("interrupts", work.case(kernel::interrupts));
+            suite.tell("memory that nobody holds", work.case(kernel::reclaim));
+            suite.tell("console", work.case(kernel::console));
+            suite.tell("unknown operations", work.case(unknown));
+        }
+        Err(Failed(why)) => suite.tell::<String>("memory to work with", Err(why)),
+    }
+    suite.tell("every outcome in the table", trace.compare());
+    suite.finish()
+}
+
+fn unknown(work: &mut Work) -> Result<(), Failed> {
+    work.some_of_each()?;
+    for slot in work.made() {
+        unknown_operations(work.trace, slot)?;
+    }
+    for slot in [CSPACE, CONSOLE, KERNEL] {
+        unknown_operations(work.trace, slot)?;
+    }
+    Ok(())
+}
