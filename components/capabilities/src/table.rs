@@ -138,6 +138,20 @@ pub fn modify(work: &mut Work) -> Result<(), Failed> {
         [run(100, 1, READ), 0, 0, 0, 0],
         Error::NoRight,
     )?;
+    // Entries of more mappings than one call looks up.
+    const MANY: u64 = 100;
+    for n in 0..MANY {
+        let to = cptr(at(100 + n as u8));
+        work.gives(PT, op::MAP, [cptr(FRAME), run(200 + n, 1, READ), 0, to, 0])?;
+    }
+    let all = [run(200, MANY, READ | WRITE), 0, 0, 0, 0];
+    work.refuses(PT, op::MODIFY, all, Error::Again)?;
+    while work.trace.call(PT, op::MODIFY, all) == Err(Error::Again) {}
+    for n in 200..200 + MANY {
+        if work.gives(PT, op::READ, [n, 0, 0, 0, 0])?[0] & WRITE == 0 {
+            return Err(Failed(alloc::format!("entry {n} is as it was")));
+        }
+    }
     work.gives(PT, op::CLEAR_DIRTY, [run(100, 2, 0), 0, 0, 0, 0])?;
     work.refuses_all(
         PT,
