@@ -19,6 +19,9 @@ const ROUNDS: u64 = 1;
 /// Heap for each cell that lives long: what dies comes on top.
 const ROOM: u64 = 6;
 
+/// Times that each way is measured.
+const RUNS: usize = 3;
+
 /// Why a test failed.
 enum Wrong {
     Kernel(Error),
@@ -120,60 +123,92 @@ fn checked<W: Watch<Error = Error>>(
         .map_err(Wrong::from)
 }
 
-/// Measures all ways. The third looks at everything in every collection.
+/// One run of the program.
+struct Measured {
+    ticks: u64,
+    faults: u64,
+    spent: Spent,
+    left: Vec<Left>,
+}
+
+/// Measures all ways in turn, several times; each way's fastest run counts, which the host
+/// disturbed least. The third way looks at everything in every collection.
 fn compared(area: &mut Area, view: u64, plan: Plan) -> Result<(), Wrong> {
-    let dirty = measured("dirty", area, DirtyBits::new(*area, view)?, plan)?;
-    let protection = Protection::new(*area)?;
-    let before = Protection::faults();
-    let protect = measured("protect", area, protection, plan)?;
-    let cycles = protect.len() as u64;
-    print(
-        "gc-protect-faults",
-        0,
-        cycles,
-        Protection::faults() - before,
-    );
     let full = Plan {
         always_full: true,
         ..plan
     };
-    let full = measured("full", area, Nothing, full)?;
-    let mut pairs = dirty.iter().zip(&protect).enumerate();
-    if let Some((n, _)) = pairs.find(|(_, (a, b))| a != b) {
-        return Err(Wrong::Differ(n));
+    let mut best = [const { None }; 3];
+    for _ in 0..RUNS {
+        let (by_bits, by_faults) = (*area, *area);
+        let runs = [
+            measured(area, DirtyBits::new(by_bits, view)?, plan)?,
+            measured(area, Protection::new(by_faults)?, plan)?,
+            measured(area, Nothing, full)?,
+        ];
+        same(&runs)?;
+        for (best, run) in best.iter_mut().zip(runs) {
+            match best {
+                Some(Measured { ticks, .. }) if *ticks <= run.ticks => {}
+                _ => *best = Some(run),
+            }
+        }
     }
-    // Full collections come last, and leave what can be reached.
-    let last = |left: &[Left]| left.last().map(|left| left.cells);
-    if dirty.len() != protect.len() || last(&dirty) != last(&full) {
-        return Err(Wrong::Differ(dirty.len()));
+    for (name, run) in ["dirty", "protect", "full"].into_iter().zip(best) {
+        if let Some(run) = run {
+            tell(name, area.bytes, &run);
+        }
     }
     Ok(())
 }
 
-fn measured<W: Watch>(name: &str, area: &mut Area, watch: W, plan: Plan) -> Result<Vec<Left>, Wrong>
+/// The first two have left the same after each collection, the third what can be reached after
+/// the last, which is a full one for all.
+fn same([dirty, protect, full]: &[Measured; 3]) -> Result<(), Wrong> {
+    let mut pairs = dirty.left.iter().zip(&protect.left).enumerate();
+    if let Some((n, _)) = pairs.find(|(_, (a, b))| a != b) {
+        return Err(Wrong::Differ(n));
+    }
+    let last = |run: &Measured| run.left.last().map(|left| left.cells);
+    if dirty.left.len() != protect.left.len() || last(dirty) != last(full) {
+        return Err(Wrong::Differ(dirty.left.len()));
+    }
+    Ok(())
+}
+
+fn measured<W: Watch>(area: &mut Area, watch: W, plan: Plan) -> Result<Measured, Wrong>
 where
     W::Error: Into<Wrong>,
 {
-    let bytes = area.bytes;
     let mut program = Program::new(cells(area), watch, plan, rt::time::now);
+    let faults = Protection::faults();
     let begun = rt::time::now();
     program.run()?;
     let ticks = rt::time::now() - begun;
+    Ok(Measured {
+        ticks,
+        faults: Protection::faults() - faults,
+        spent: program.spent,
+        left: core::mem::take(&mut program.left),
+    })
+}
+
+fn tell(name: &str, bytes: u64, run: &Measured) {
     let Spent {
         find,
         mark,
         sweep,
         pages,
-    } = program.spent;
-    let cycles = program.left.len() as u64;
+    } = run.spent;
+    let cycles = run.left.len() as u64;
     for (what, amount) in [
-        ("whole", ticks),
+        ("whole", run.ticks),
         ("find", find),
         ("mark", mark),
         ("sweep", sweep),
         ("pages", pages),
+        ("faults", run.faults),
     ] {
         print(format_args!("gc-{name}-{what}"), bytes, cycles, amount);
     }
-    Ok(program.left)
 }

@@ -18,10 +18,8 @@ const SMALLEST: u64 = 1 << 20;
 /// Of the largest table, where nothing is said of it.
 const LARGEST: u64 = 4 << 20;
 const WORD: u64 = size_of::<u64>() as u64;
-/// Times that a table is measured in pages of each size, an odd number; from so many bytes on
-/// once, which takes long enough.
+/// Times that a table is measured in pages of each size, an odd number.
 const RUNS: usize = 3;
-const ONCE: u64 = 8 << 20;
 /// Pauses between changes of many pages, where nothing is said of them.
 const PAUSES: u64 = 0;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -83,10 +81,9 @@ fn show(
 /// Measures a table in pages of each size in turn, so that whatever else the machine does hits
 /// all alike.
 fn table(space: &Space, candidates: &mut [Candidate], bytes: u64) -> Result<(), Error> {
-    let runs = if bytes >= ONCE { 1 } else { RUNS };
     let words = (bytes / WORD) as usize;
     let mut faulted = 0;
-    for run in 0..runs {
+    for run in 0..RUNS {
         for candidate in candidates.iter_mut() {
             settle(space)?;
             let (ticks, faults) = measure(&mut candidate.area, words)?;
@@ -95,11 +92,11 @@ fn table(space: &Space, candidates: &mut [Candidate], bytes: u64) -> Result<(), 
         }
     }
     for Candidate { size, ticks, .. } in candidates {
-        ticks[..runs].sort_unstable();
+        ticks.sort_unstable();
         let name = format_args!("gups-{}", size.name());
-        print(name, bytes, gups::updates(words), ticks[runs / 2]);
+        print(name, bytes, gups::updates(words), ticks[RUNS / 2]);
     }
-    print("gups-faults", bytes, runs as u64, faulted);
+    print("gups-faults", bytes, RUNS as u64, faulted);
     Ok(())
 }
 

@@ -134,7 +134,6 @@ impl Protection {
         WRITTEN
             .iter()
             .for_each(|word| word.store(0, Ordering::Relaxed));
-        FAULTS.store(0, Ordering::Relaxed);
         BASE.store(area.address, Ordering::Relaxed);
         MAPPINGS.store(u64::from(area.mappings.0), Ordering::Relaxed);
         PAGES.store(u64::from(pages(&area)), Ordering::Relaxed);
@@ -142,7 +141,7 @@ impl Protection {
         Ok(Self(area))
     }
 
-    /// Faults so far.
+    /// Faults since boot.
     pub fn faults() -> u64 {
         FAULTS.load(Ordering::Relaxed)
     }

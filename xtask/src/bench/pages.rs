@@ -195,13 +195,13 @@ fn collector(counted: &Figures, timed: &[Figures]) -> Result<Vec<Row>, String> {
         row("- sweep", full, |f, way| cycle(f, way, "sweep"))?,
         Row::new("collector: pages written in a cycle", "pages", pages),
     ];
-    let (cycles, faults) = figure(counted, "gc-protect-faults", 0)?;
-    let faults = Row::new("collector: page faults in a cycle", "faults", 0.0).against(
-        PROTECTION,
-        faults / cycles,
-        None,
+    let faults = |way| cycle(counted, way, "faults");
+    let faulted = Row::new(
+        "collector: page faults in a cycle",
+        "faults",
+        faults(dirty)?,
     );
-    rows.push(faults);
+    rows.push(faulted.against(PROTECTION, faults(protect)?, None));
     for (way, peer) in [(protect, PROTECTION), (full, EVERYTHING)] {
         let ms = |boot: &Figures, way: &str| {
             let (_, hz) = figure(boot, "clock", 0)?;
