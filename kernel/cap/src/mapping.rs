@@ -42,6 +42,13 @@ pub struct Place {
     pub run: Run,
 }
 
+impl Place {
+    /// Where the first entry is in the addresses that its table covers.
+    pub(crate) fn start(&self) -> u64 {
+        u64::from(self.run.first()) * self.level.span_bytes()
+    }
+}
+
 /// The first word of a mapping whose entries begin at `first`.
 fn word(table: u64, level: Level, first: u16) -> u64 {
     table | ((level as u64) << LEVEL_SHIFT) | u64::from(first)
@@ -191,7 +198,7 @@ impl<P: Platform> Caps<P> {
                 source.need(Rights::READ | Rights::WRITE)?;
                 entry::check(flags)?;
                 view.map_table(first, PhysAddr(cap.base))?;
-                self.hung_up();
+                self.hung_up(cap.base, level);
             } else {
                 return Err(Error::WrongType);
             }
@@ -407,9 +414,10 @@ impl<P: Platform> Caps<P> {
 
     /// Clears the entries of the mapping in `slot` and empties the slot.
     pub(crate) fn destroy_mapping(&mut self, slot: SlotRef) {
-        if let Some(place) = place(&slot.cap()) {
+        let cap = slot.cap();
+        if let Some(place) = place(&cap) {
             self.table(place.table).unmap(place.run);
-            self.cleared(slot.ty(), place);
+            self.cleared(&cap, place);
         }
         self.mdb.remove(slot);
     }

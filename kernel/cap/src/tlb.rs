@@ -1,6 +1,6 @@
 //! What translation buffers (TLBs) remember of entries that were changed, and how they forget it.
 //!
-//! Entries that are given more are not flushed at all: using the page through what a buffer still
+//! Entries that are given more need no flush: using the page through what a buffer still
 //! remembers raises a fault, which ends the memory and which [`Caps::is_stale`] recognises, so that
 //! the access is tried again. A few pages that are taken away from are flushed one by one, if the
 //! table's mappings lead to one address in one address space; everything else by one full flush.
@@ -13,6 +13,8 @@ use paging::Level;
 use paging::entry::Access;
 use paging::table::Stale;
 
+/// Bytes of a table.
+const PAGE: u64 = abi::layout::PAGE as u64;
 /// Pages that are flushed one by one; for more, forgetting everything is cheaper.
 const FEW: u16 = 16;
 /// Mappings of one table that are looked at before it counts as one of many places.
@@ -24,9 +26,15 @@ pub(crate) struct Tlb {
     pub(crate) wrong: bool,
     /// Since the last full flush, entries were given more than a buffer may remember.
     narrow: bool,
-    /// The table that was asked for last, and where it is. Holds until a table is mapped or unmapped.
-    known: Option<(u64, Address)>,
+    /// Tables that were asked for, and where they are: each in the place that its address chooses.
+    /// Holds until it, or a table above it, is mapped or unmapped.
+    known: [(u64, Address); KNOWN],
 }
+
+/// Tables whose addresses are remembered.
+const KNOWN: usize = 8;
+/// No table: those begin at page boundaries.
+const NOBODY: (u64, Address) = (u64::MAX, Address { pml4: 0, first: 0 });
 
 /// An address in one address space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,12 +43,17 @@ pub(crate) struct Address {
     first: u64,
 }
 
+/// The place where a table is remembered.
+fn chosen(table: u64) -> usize {
+    (table / PAGE) as usize % KNOWN
+}
+
 impl Tlb {
     pub(crate) const fn new() -> Tlb {
         Tlb {
             wrong: false,
             narrow: false,
-            known: None,
+            known: [NOBODY; KNOWN],
         }
     }
 }
@@ -58,25 +71,45 @@ impl<P: Platform> Caps<P> {
     /// Entries that map pages were changed.
     #[inline]
     pub(crate) fn changed(&mut self, place: Place, stale: Stale) {
-        match stale {
-            Stale::No => {}
-            Stale::Narrow => self.tlb.narrow = true,
-            Stale::Wrong => self.forget(place),
+        if stale == Stale::No {
+            return;
         }
-    }
-
-    /// A mapping's entries were cleared.
-    pub(crate) fn cleared(&mut self, mapping: CapType, place: Place) {
-        if is_intermediate(mapping, place.level) {
-            (self.tlb.known, self.tlb.wrong) = (None, true);
+        // A single page whose place is known is flushed in any case: that costs less than to look at
+        // the tables when it is next used.
+        if place.run.count() == 1
+            && let Some(Address { pml4, first }) = self.known(place.table)
+        {
+            self.platform.flush_page(pml4, first + place.start());
+        } else if stale == Stale::Narrow {
+            self.tlb.narrow = true;
         } else {
             self.forget(place);
         }
     }
 
-    /// A table was mapped: what it maps may now have an address more.
-    pub(crate) fn hung_up(&mut self) {
-        self.tlb.known = None;
+    /// The mapping's entries were cleared.
+    pub(crate) fn cleared(&mut self, mapping: &Cap, place: Place) {
+        if is_intermediate(mapping.ty, place.level) {
+            self.tlb.wrong = true;
+            self.hung_up(mapping.base, place.level);
+        } else {
+            self.forget(place);
+        }
+    }
+
+    /// A table was mapped or unmapped, at an entry of a table of `level`: it, and what hangs from it,
+    /// may be somewhere else.
+    pub(crate) fn hung_up(&mut self, table: u64, level: Level) {
+        if level == Level::Pd {
+            // Nothing hangs from a Pt.
+            if let Some(known) = self.tlb.known.get_mut(chosen(table))
+                && known.0 == table
+            {
+                *known = NOBODY;
+            }
+        } else {
+            self.tlb.known = [NOBODY; KNOWN];
+        }
     }
 
     fn forget(&mut self, place: Place) {
@@ -86,9 +119,10 @@ impl<P: Platform> Caps<P> {
         if place.run.count() <= FEW
             && let Some(Address { pml4, first }) = self.address_of(place.table, place.level)
         {
-            for index in place.run.first()..place.run.end() {
-                let address = first + u64::from(index) * place.level.span_bytes();
+            let mut address = first + place.start();
+            for _ in 0..place.run.count() {
                 self.platform.flush_page(pml4, address);
+                address += place.level.span_bytes();
             }
         } else {
             self.tlb.wrong = true;
@@ -98,25 +132,41 @@ impl<P: Platform> Caps<P> {
     /// Where the table's first entry is; `None` unless it is at one address only.
     #[inline]
     fn address_of(&mut self, table: u64, level: Level) -> Option<Address> {
-        match self.tlb.known {
-            Some((known, address)) if known == table => Some(address),
-            _ => {
-                let address = self.find_address(table, level)?;
-                self.tlb.known = Some((table, address));
-                Some(address)
-            }
-        }
+        self.known(table)
+            .or_else(|| self.find_address(table, level))
     }
 
+    #[inline]
+    fn known(&self, table: u64) -> Option<Address> {
+        let (known, address) = self.tlb.known.get(chosen(table))?;
+        (*known == table).then_some(*address)
+    }
+
+    /// Finds it table by table, up to one that is known, and remembers it and the table above it:
+    /// others below that one are likely to be asked for next.
     #[inline(never)]
-    fn find_address(&self, table: u64, level: Level) -> Option<Address> {
-        let (mut pml4, mut level, mut first) = (table, level, 0);
-        while level != Level::Pml4 {
-            let above = self.only_place(pml4, level)?;
-            first += u64::from(above.run.first()) * above.level.span_bytes();
-            (pml4, level) = (above.table, above.level);
-        }
-        Some(Address { pml4, first })
+    fn find_address(&mut self, table: u64, level: Level) -> Option<Address> {
+        let parent = self.only_place(table, level)?;
+        let (mut top, mut level, mut first) = (parent.table, parent.level, 0);
+        let above = loop {
+            if let Some(Address { pml4, first: base }) = self.known(top) {
+                first += base;
+                break Address { pml4, first };
+            }
+            if level == Level::Pml4 {
+                break Address { pml4: top, first };
+            }
+            let next = self.only_place(top, level)?;
+            first += next.start();
+            (top, level) = (next.table, next.level);
+        };
+        let address = Address {
+            first: above.first + parent.start(),
+            ..above
+        };
+        *self.tlb.known.get_mut(chosen(parent.table))? = (parent.table, above);
+        *self.tlb.known.get_mut(chosen(table))? = (table, address);
+        Some(address)
     }
 
     /// The only entry that points to a table; `None` where there is none, or more.
@@ -130,7 +180,7 @@ impl<P: Platform> Caps<P> {
         let first = Cap {
             ty: mapping,
             base: table,
-            bytes: abi::layout::PAGE as u64,
+            bytes: PAGE,
             ..Cap::NULL
         }
         .key();

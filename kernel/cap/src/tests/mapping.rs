@@ -348,15 +348,14 @@ fn a_fault_is_stale_if_every_level_allows_what_was_done() {
     w.map(PDPT, PD, (2, 1), R, 0, TO + 1).unwrap();
     w.map(PD, PT, (3, 1), R, 0, TO + 2).unwrap();
     w.map(PD, DEV, (4, 1), RW | LARGE, 0, TO + 3).unwrap();
-    w.map(PT, FRAME, (5, 1), RW, 0, TO + 4).unwrap();
+    w.map(PT, FRAME, (5, 1), R, 0, TO + 4).unwrap();
     w.map(PT, FRAME, (6, 1), RX, 0, TO + 5).unwrap();
     let directory = (1 << 39) + (2 << 30);
     let table = directory + (3 << 21);
     let pml4 = w.boot(PML4).base();
     // SAFETY: the capability is there.
-    let nothing_changed = unsafe { w.caps.is_stale(pml4, table + 5 * PAGE, true, false) };
+    let nothing_changed = unsafe { w.caps.is_stale(pml4, directory + (4 << 21), true, false) };
     assert!(!nothing_changed);
-    w.caps.modify(w.boot(PT), 5, 1, R).unwrap();
     w.caps.modify(w.boot(PT), 5, 1, RW).unwrap();
     for (address, write, execute) in [
         (table + 5 * PAGE, true, false),
