@@ -20,6 +20,7 @@ pub struct Identity {
 
 /// Repeats a system call while it answers [`Error::Again`]; each call does a bounded piece of a
 /// finite whole.
+#[inline]
 fn finish(cptr: CPtr, op: u64, args: [u64; 5]) -> Result<(), Error> {
     loop {
         match syscall(cptr, op, args) {
@@ -38,6 +39,7 @@ fn c(cptr: CPtr) -> u64 {
 }
 
 /// A run of page-table entries as one word.
+#[inline]
 fn run(first: u16, count: u16, flags: MapFlags) -> u64 {
     u64::from(first) | u64::from(count) << 16 | u64::from(flags.bits()) << 32
 }
@@ -178,6 +180,7 @@ pub mod mapping {
     use super::*;
 
     /// Changes the flags of `count` entries from the mapping's entry `first` on.
+    #[inline]
     pub fn modify(mapping: CPtr, first: u16, count: u16, flags: MapFlags) -> Result<(), Error> {
         finish(
             mapping,

@@ -28,9 +28,16 @@ impl Waiters {
         // Relaxed: a wake-up too many is harmless.
         self.0.fetch_and(!Self::bit(thread), Ordering::Relaxed);
     }
+    #[inline]
     fn wake_all(&self) {
         // SeqCst: see `enter`.
-        let mut set = self.0.load(Ordering::SeqCst);
+        let set = self.0.load(Ordering::SeqCst);
+        if set != 0 {
+            Self::wake(set);
+        }
+    }
+    #[cold]
+    fn wake(mut set: u64) {
         while set != 0 {
             let thread = ThreadId(set.trailing_zeros() as u16);
             set &= set - 1;

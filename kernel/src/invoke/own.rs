@@ -17,8 +17,18 @@ const STACK_STRIDE_BYTES: u64 = STACK_STRIDE as u64;
 /// On return the thread continues from `regs`, as after any other system call.
 pub fn invoke(cpu: &mut Cpu, regs: &mut Regs) {
     cpu.system_calls += 1;
+    if regs.rax == own::FAULT
+        && cpu.component().alive()
+        && let Some(results) = fault(cpu)
+    {
+        // What `leave` comes to here: each handled fault passes.
+        regs.set_results(0, results);
+        regs.rflags = cpu.component().flags;
+        (regs.rcx, regs.r9, regs.r10, regs.r11) = (0, 0, 0, 0);
+        return;
+    }
     let result = match regs.rax {
-        own::FAULT => fault(cpu),
+        own::FAULT => Err(Error::BadState),
         own::SET_HANDLER => set_handler(cpu, regs.rdi, regs.rsi),
         own::GIVE_UP => give_up(cpu, regs),
         own::TRACE => trace(cpu, regs),
@@ -51,15 +61,17 @@ fn set_handler(cpu: &mut Cpu, handler: u64, stack: u64) -> Result<[u64; 4], Erro
     Ok([0; 4])
 }
 
-fn fault(cpu: &mut Cpu) -> Result<[u64; 4], Error> {
+/// None where there is nothing to be told.
+#[inline(always)]
+fn fault(cpu: &mut Cpu) -> Option<[u64; 4]> {
     // SAFETY: the current thread's object is live.
     let fault = unsafe { &mut (*cpu.thread).own_fault };
     if fault.component != cpu.component {
-        return Err(Error::BadState);
+        return None;
     }
     fault.component = ptr::null_mut();
     let flags = fault.rflags | fault.kind << 32;
-    Ok([fault.rip, flags, fault.rsp, fault.address])
+    Some([fault.rip, flags, fault.rsp, fault.address])
 }
 
 /// Success is what the thread finds when the supervisor resumes it.
