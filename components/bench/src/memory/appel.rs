@@ -10,10 +10,12 @@ use abi::{CPtr, CapType, Error};
 use bench::{BATCHES, Random};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
+use memory::{Access, ObjectId, PageSize};
 use rt::fault::{Fault, Verdict};
 use rt::{cap, time};
 
 use crate::area::Area;
+use crate::library::SPACE;
 use crate::print;
 use bench::stock::{READ_WRITE, Stock};
 
@@ -36,8 +38,9 @@ mod mode {
 static MODE: AtomicU64 = AtomicU64::new(mode::GIVE_UP);
 /// The page that the handler protects next.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// Where the pages begin, and the capability of their mapping.
+/// Where the pages begin.
 static BASE: AtomicU64 = AtomicU64::new(0);
+/// The capability of their mapping; null: the library protects them.
 static MAPPING: AtomicU64 = AtomicU64::new(0);
 /// Faults that were handled.
 static FAULTED: AtomicU64 = AtomicU64::new(0);
@@ -50,9 +53,20 @@ fn set(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Relaxed);
 }
 
-fn protect(first: u64, count: u64, flags: MapFlags) -> Result<(), Error> {
-    let mapping = CPtr(get(&MAPPING) as u32);
-    cap::mapping::modify(mapping, first as u16, count as u16, flags)
+#[inline]
+fn protect(first: u64, count: u64, access: Access) -> Result<(), Error> {
+    let mapping = get(&MAPPING);
+    if mapping == 0 {
+        let address = (get(&BASE) + first * PAGE as u64) as usize;
+        let bytes = count as usize * PAGE;
+        let done = SPACE.with(|space| space.protect(address, bytes, access));
+        return done.flatten().map_err(|_| Error::Unknown);
+    }
+    let flags = match access {
+        Access::ReadWrite => READ_WRITE,
+        _ => MapFlags::READ,
+    };
+    cap::mapping::modify(CPtr(mapping as u32), first as u16, count as u16, flags)
 }
 
 pub fn fault(fault: &mut Fault) -> Verdict {
@@ -66,9 +80,9 @@ pub fn fault(fault: &mut Fault) -> Verdict {
             Ok(())
         }
         mode::SWAP => {
-            protect(get(&NEXT), 1, MapFlags::READ).and_then(|()| protect(page, 1, READ_WRITE))
+            protect(get(&NEXT), 1, Access::Read).and_then(|()| protect(page, 1, Access::ReadWrite))
         }
-        mode::FREE => protect(page, 1, READ_WRITE),
+        mode::FREE => protect(page, 1, Access::ReadWrite),
         _ => Err(Error::NotSupported),
     };
     set(&FAULTED, get(&FAULTED) + 1);
@@ -87,35 +101,51 @@ fn write(page: u64) {
     unsafe { asm!("mov byte ptr [rax], 1", in("rax") address, options(nostack, preserves_flags)) };
 }
 
-pub fn measure(stock: &mut Stock, area: &Area) -> Result<(), Error> {
+/// By capability calls alone.
+pub fn by_calls(stock: &mut Stock, area: &Area) -> Result<(), Error> {
     let (frame, bytes) = (stock.slot(), PAGES * PAGE as u64);
     let (ram, offset) = stock.take(bytes, PAGE as u64)?;
     cap::retype(CSPACE, frame, ram, CapType::Frame, 1, offset, bytes)?;
     area.make_tables(PAGES)?;
     area.map(frame, PAGES)?;
-    set(&BASE, area.address);
     set(&MAPPING, u64::from(area.mapped.0));
+    cycles("calls-", area.address)?;
+    area.free_tables(PAGES)
+}
+
+/// Through the library; the object has at least so many pages.
+pub fn through_library(object: ObjectId) -> Result<(), memory::Error> {
+    let bytes = PAGES as usize * PAGE;
+    let (size, access) = (PageSize::Small, Access::ReadWrite);
+    let region = SPACE.with(|space| space.map(object, 0, bytes, size, access, None))??;
+    set(&MAPPING, 0);
+    cycles("", region.address as u64)?;
+    SPACE.with(|space| space.unmap(region.id))?
+}
+
+/// Measures the pages that begin at an address and are mapped for writing.
+fn cycles(prefix: &str, base: u64) -> Result<(), Error> {
+    set(&BASE, base);
     (0..PAGES).for_each(write);
-    let result = cycles();
+    let result = three(prefix);
     set(&MODE, mode::GIVE_UP);
-    area.free_tables(PAGES)?;
     result
 }
 
-fn cycles() -> Result<(), Error> {
+fn three(prefix: &str) -> Result<(), Error> {
     let mut random = Random::new();
     set(&MODE, mode::SKIP);
-    protect(0, 1, MapFlags::READ)?;
+    protect(0, 1, Access::Read)?;
     let ticks = batches(|| {
         (0..FAULTS).for_each(|_| write(0));
         Ok(())
     })?;
-    print("trap", 1, FAULTS, ticks);
-    protect(0, PAGES, READ_WRITE)?;
+    print(format_args!("{prefix}trap"), 1, FAULTS, ticks);
+    protect(0, PAGES, Access::ReadWrite)?;
 
     set(&MODE, mode::SWAP);
     let mut current = random.below(PAGES);
-    protect(current, 1, MapFlags::READ)?;
+    protect(current, 1, Access::Read)?;
     let ticks = batches(|| {
         for _ in 0..FAULTS {
             // Any page but the one that is protected.
@@ -127,20 +157,30 @@ fn cycles() -> Result<(), Error> {
         }
         Ok(())
     })?;
-    print("protect1-trap-unprotect", PAGES, FAULTS, ticks);
-    protect(0, PAGES, READ_WRITE)?;
+    print(
+        format_args!("{prefix}protect1-trap-unprotect"),
+        PAGES,
+        FAULTS,
+        ticks,
+    );
+    protect(0, PAGES, Access::ReadWrite)?;
 
     set(&MODE, mode::FREE);
     let mut order: [u64; PAGES as usize] = core::array::from_fn(|page| page as u64);
     let ticks = batches(|| {
         random.shuffle(&mut order);
         for _ in 0..ROUNDS {
-            protect(0, PAGES, MapFlags::READ)?;
+            protect(0, PAGES, Access::Read)?;
             order.iter().for_each(|page| write(*page));
         }
         Ok(())
     })?;
-    print("protectN-trap-unprotect", PAGES, FAULTS, ticks);
+    print(
+        format_args!("{prefix}protectN-trap-unprotect"),
+        PAGES,
+        FAULTS,
+        ticks,
+    );
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 
 mod appel;
 mod area;
+mod library;
 mod sizes;
 
 use abi::Error;
@@ -53,14 +54,15 @@ fn print(name: impl core::fmt::Display, pages: u64, operations: u64, ticks: [u64
 
 fn main(_argument: u64) -> ! {
     let mut suite = Suite::new();
-    suite.tell("measurements", measurements());
+    suite.tell("through the library", library::measure());
+    suite.tell("by capability calls", by_calls());
     suite.finish()
 }
 
-fn measurements() -> Result<(), Error> {
+fn by_calls() -> Result<(), Error> {
     let stock = &mut Stock::new()?;
     let (small, large) = (Area::new(stock, &SMALL)?, Area::new(stock, &LARGE)?);
-    appel::measure(stock, &small)?;
+    appel::by_calls(stock, &small)?;
     let (frame, bytes) = sizes::memory(stock)?;
     sizes::measure(&small, frame, bytes)?;
     sizes::measure(&large, frame, bytes)

@@ -1,4 +1,5 @@
-//! Map, protect and unmap, by size: a fourfold step each, as far as memory goes.
+//! Map, protect and unmap by capability calls alone, by size: a fourfold step each, as far as memory
+//! goes.
 
 use abi::captype::MapFlags;
 use abi::start::slot::CSPACE;
@@ -10,13 +11,13 @@ use crate::area::{Area, LARGE};
 use crate::print;
 use bench::stock::Stock;
 
-const SMALLEST: u64 = 4 << 10;
-const LARGEST: u64 = 64 << 20;
+pub const SMALLEST: u64 = 4 << 10;
+pub const LARGEST: u64 = 64 << 20;
 /// Sizes are a fourfold step apart.
-const STEP: u64 = 4;
+pub const STEP: u64 = 4;
 
 /// Times that a size is measured in one batch: about as many pages for each.
-fn repetitions(pages: u64) -> u64 {
+pub fn repetitions(pages: u64) -> u64 {
     (2048 / pages).clamp(1, 100)
 }
 
@@ -83,7 +84,12 @@ fn size(area: &Area, frame: CPtr, pages: u64) -> Result<(), Error> {
     }
     for (name, ticks) in NAMES.into_iter().zip(ticks) {
         let (kind, operations) = (area.pages.name, repetitions * pages);
-        print(format_args!("{name}-{kind}"), pages, operations, ticks);
+        print(
+            format_args!("calls-{name}-{kind}"),
+            pages,
+            operations,
+            ticks,
+        );
     }
     Ok(())
 }
