@@ -36,7 +36,7 @@ mod mode {
 
 // The handler runs on the thread that wrote these, so relaxed is enough.
 static MODE: AtomicU64 = AtomicU64::new(mode::GIVE_UP);
-/// Address of the page that the handler protects next.
+/// The page that the handler protects next.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 /// Where the pages begin.
 static BASE: AtomicU64 = AtomicU64::new(0);
@@ -59,8 +59,7 @@ fn protect_at(address: u64, count: u64, access: Access) -> Result<(), Error> {
     let mapping = get(&MAPPING);
     if mapping == 0 {
         let bytes = count as usize * PAGE;
-        let done = SPACE.with(|space| space.protect(address as usize, bytes, access));
-        return match done {
+        return match SPACE.with(|space| space.protect(address as usize, bytes, access)) {
             Ok(Ok(())) => Ok(()),
             _ => Err(Error::Unknown),
         };
@@ -73,15 +72,14 @@ fn protect_at(address: u64, count: u64, access: Access) -> Result<(), Error> {
     cap::mapping::modify(CPtr(mapping as u32), first as u16, count as u16, flags)
 }
 
+#[inline(never)]
 fn protect(first: u64, count: u64, access: Access) -> Result<(), Error> {
     protect_at(get(&BASE) + first * PAGE as u64, count, access)
 }
 
 pub fn fault(fault: &mut Fault) -> Verdict {
-    let page = fault.address & !(PAGE as u64 - 1);
-    if fault.kind() != lifecycle::fault::PAGE_WRITE
-        || page.wrapping_sub(get(&BASE)) >= PAGES * PAGE as u64
-    {
+    let page = fault.address.wrapping_sub(get(&BASE)) / PAGE as u64;
+    if fault.kind() != lifecycle::fault::PAGE_WRITE || page >= PAGES {
         return Verdict::GiveUp;
     }
     let done = match get(&MODE) {
@@ -89,9 +87,10 @@ pub fn fault(fault: &mut Fault) -> Verdict {
             fault.rip += WRITE;
             Ok(())
         }
-        mode::SWAP => protect_at(get(&NEXT), 1, Access::Read)
-            .and_then(|()| protect_at(page, 1, Access::ReadWrite)),
-        mode::FREE => protect_at(page, 1, Access::ReadWrite),
+        mode::SWAP => {
+            protect(get(&NEXT), 1, Access::Read).and_then(|()| protect(page, 1, Access::ReadWrite))
+        }
+        mode::FREE => protect_at(fault.address & !(PAGE as u64 - 1), 1, Access::ReadWrite),
         _ => Err(Error::NotSupported),
     };
     set(&FAULTED, get(&FAULTED) + 1);
@@ -160,7 +159,7 @@ fn three(prefix: &str) -> Result<(), Error> {
             // Any page but the one that is protected.
             let next = random.below(PAGES - 1);
             let next = next + u64::from(next >= current);
-            set(&NEXT, get(&BASE) + next * PAGE as u64);
+            set(&NEXT, next);
             write(current);
             current = next;
         }

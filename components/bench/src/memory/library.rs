@@ -6,15 +6,33 @@ use abi::start::slot::CSPACE;
 use abi::{CPtr, CapType};
 use bench::BATCHES;
 use bench::stock::Stock;
-use memory::component::{Kernel, Shared, settings};
+use core::cell::RefCell;
+use memory::component::{Kernel, open, settings};
 use memory::{Access, Error, Mapped, ObjectId, PageSize, Space};
 use rt::{cap, time};
 
 use crate::sizes::{LARGEST, SMALLEST, STEP, repetitions};
 use crate::{appel, print};
 
-/// The space, which the fault handler changes as well.
-pub static SPACE: Shared = Shared::new();
+/// The space, which the fault handler changes as well: not while other code does, since that touches
+/// none of its memory meanwhile.
+pub static SPACE: Alone = Alone(RefCell::new(None));
+
+/// For a component with one thread.
+pub struct Alone(RefCell<Option<Space<Kernel>>>);
+
+// SAFETY: the image gives this component one thread, and nobody invokes it but `init`, which waits in
+// `block` and does not come here.
+unsafe impl Sync for Alone {}
+
+impl Alone {
+    /// Does something with the space. Errors: `NotGranted` when there is none.
+    #[inline]
+    pub fn with<R>(&self, act: impl FnOnce(&mut Space<Kernel>) -> R) -> Result<R, Error> {
+        let mut space = self.0.try_borrow_mut().map_err(|_| Error::InUse)?;
+        space.as_mut().map(act).ok_or(Error::NotGranted)
+    }
+}
 
 /// A kind of page.
 struct Pages {
@@ -51,14 +69,16 @@ pub fn measure() -> Result<(), Error> {
     let frame = settings.slots;
     settings.slots = frame.plus(1);
     let bytes = take(frame)?;
-    SPACE.open(&settings)?;
+    SPACE.0.replace(Some(open(&settings)?));
     let object = SPACE.with(|space| space.fixed(frame, 0, bytes))??;
     appel::through_library(object)?;
     let mut fresh = OWN_SPACE;
     for kind in &KINDS {
         SPACE.with(|space| sizes(space, object, bytes, kind, &mut fresh))??;
     }
-    SPACE.close()?;
+    if let Some(space) = SPACE.0.take() {
+        space.close();
+    }
     Ok(cap::delete(CSPACE, frame)?)
 }
 
