@@ -155,6 +155,19 @@ impl<M: Machine> Manager<M> {
         if !owner.is_some_and(|r| Control::restate(r, state)) {
             return false;
         }
+        if buffer.sealed
+            && let Some(owner) = buffer.holders.first()
+        {
+            // It is in no list of the owner's yet, so it is writable before it is allocated.
+            let component = owner.component;
+            let opened = self
+                .machine
+                .protect(component, &owner.mapping, buffer.order, true);
+            if opened.is_err() {
+                return false;
+            }
+            buffer.sealed = false;
+        }
         if buffer.dead != 0 {
             // Who died has it mapped no longer, so it is no sender of what comes.
             for record in records.clone() {

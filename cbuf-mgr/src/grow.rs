@@ -88,6 +88,7 @@ impl<M: Machine> Manager<M> {
             settled: Counts::default(),
             dead: 0,
             stalled: None,
+            sealed: false,
             place,
         });
         Ok(())

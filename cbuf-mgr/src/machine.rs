@@ -41,6 +41,14 @@ pub unsafe trait Machine {
         order: u32,
         writable: bool,
     ) -> Result<Self::Mapping, Error>;
+    /// Gives or takes the client's right to write through a mapping of 2^`order` pages.
+    fn protect(
+        &mut self,
+        client: ComponentId,
+        mapping: &Self::Mapping,
+        order: u32,
+        writable: bool,
+    ) -> Result<(), Error>;
     fn unmap(&mut self, client: ComponentId, mapping: Self::Mapping);
 
     /// Makes and maps a client's root (read-only there), ring and shelves; once a client.

@@ -177,6 +177,10 @@ impl stubs::cbuf::Server for Clients {
         with(|m| m.relinquish(caller, CbufId(id)))
     }
 
+    fn seal(&self, caller: ComponentId, id: u32) -> Result<(), Error> {
+        with(|m| m.seal(caller, CbufId(id)))
+    }
+
     fn physical(&self, caller: ComponentId, id: u32) -> Result<u64, Error> {
         with(|m| m.physical(caller, CbufId(id)))
     }

@@ -92,6 +92,27 @@ impl<M: Machine> Manager<M> {
         Ok(())
     }
 
+    /// A client's `seal`: it cannot write the buffer any more until that is collected.
+    /// [`Error::BadBuffer`]: not its own.
+    pub fn seal(&mut self, caller: ComponentId, id: CbufId) -> Result<(), Error> {
+        self.enter(caller)?;
+        let buffer = self
+            .buffers
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_mut)
+            .filter(|b| b.owner == Some(caller))
+            .ok_or(Error::BadBuffer)?;
+        if buffer.sealed {
+            return Ok(());
+        }
+        // The owner is the first.
+        let holder = buffer.holders.first().ok_or(Error::BadBuffer)?;
+        self.machine
+            .protect(caller, &holder.mapping, buffer.order, false)?;
+        buffer.sealed = true;
+        Ok(())
+    }
+
     /// Physical address of a buffer. [`Error::NoRight`]: the caller has no right to `dma`;
     /// [`Error::BadBuffer`]: not mapped in the caller.
     pub fn physical(&self, caller: ComponentId, id: CbufId) -> Result<u64, Error> {

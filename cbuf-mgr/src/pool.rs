@@ -31,6 +31,8 @@ pub struct Buffer<F, T> {
     /// Since when nobody references it although something seems to be on its way, and the
     /// counts then.
     pub stalled: Option<(u64, Counts)>,
+    /// Write-protected at its owner's until it is collected.
+    pub sealed: bool,
     /// Its place in its owner's list (or the orphans').
     pub place: usize,
 }

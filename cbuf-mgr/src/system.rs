@@ -136,6 +136,16 @@ unsafe impl Machine for System {
         space.map(resources, *frame, place, order, writable)
     }
 
+    fn protect(
+        &mut self,
+        _client: ComponentId,
+        mapping: &Run,
+        order: u32,
+        writable: bool,
+    ) -> Result<(), Error> {
+        Space::protect(mapping, order, writable)
+    }
+
     fn unmap(&mut self, _client: ComponentId, mapping: Run) {
         Space::unmap(&mut self.resources, mapping);
     }

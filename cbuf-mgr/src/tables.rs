@@ -73,6 +73,15 @@ impl Space {
         Ok(run)
     }
 
+    /// Gives or takes the right to write 2^`order` pages.
+    pub fn protect(run: &Run, order: u32, writable: bool) -> Result<(), Error> {
+        let mut flags = MapFlags::READ;
+        flags.set(MapFlags::WRITE, writable);
+        let each = (1u64 << order).min(ENTRIES) as u16;
+        let mut slots = run.mappings.iter();
+        slots.try_for_each(|slot| cap::mapping::modify(*slot, 0, each, flags))
+    }
+
     pub fn unmap(resources: &mut Resources, run: Run) {
         for slot in run.mappings {
             // The slot is used again only when it is known to be empty.

@@ -298,6 +298,14 @@ impl<'c> Cbuf<'c> {
         self.as_ref()
     }
 
+    /// As [`Cbuf::send`], of a buffer that this component allocated, after making sure that this
+    /// component cannot write it either until it is collected: for receivers that need not trust
+    /// it. Calls the manager. [`Error::BadBuffer`]: allocated elsewhere; nothing is sent.
+    pub fn send_sealed(&self, to: ComponentId) -> Result<CbufRef, Error> {
+        self.client.manager.seal(self.id.0)?;
+        Ok(self.send(to))
+    }
+
     /// What names the stretch, in place of the handle: whoever has it owns the reference.
     pub(crate) fn into_parts(self) -> CbufRef {
         ManuallyDrop::new(self).as_ref()

@@ -22,6 +22,9 @@ pub trait Manager: Sync {
     fn map(&self, id: u32, from: ComponentId) -> Result<(), Error>;
     /// The last reference to a buffer marked [`State::RELINQUISH`] is gone.
     fn relinquish(&self, id: u32) -> Result<(), Error>;
+    /// Write-protects a buffer of this component's own, here, until it is collected.
+    /// [`Error::BadBuffer`]: not its own.
+    fn seal(&self, id: u32) -> Result<(), Error>;
 }
 
 /// The component's one client.

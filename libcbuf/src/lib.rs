@@ -26,6 +26,7 @@ mod receive;
 mod release;
 pub mod ring;
 pub mod shelf;
+pub mod slab;
 pub mod thread;
 pub mod trie;
 
@@ -35,3 +36,4 @@ pub use batch::{Batch, Incoming, Record};
 pub use buffer::{Buffer, Cbuf, CbufRef};
 pub use client::{Client, Manager};
 pub use meta::CbufId;
+pub use slab::{Piece, Slab};

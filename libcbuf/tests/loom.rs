@@ -174,6 +174,9 @@ fn a_receipt_never_gets_what_its_sender_did_not_send() {
         fn relinquish(&self, _: u32) -> Result<(), abi::Error> {
             Ok(())
         }
+        fn seal(&self, _: u32) -> Result<(), abi::Error> {
+            Err(abi::Error::BadBuffer)
+        }
     }
     const SENDER: abi::ComponentId = abi::ComponentId(1);
     const OTHER: abi::ComponentId = abi::ComponentId(2);

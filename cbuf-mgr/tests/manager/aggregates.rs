@@ -1,10 +1,10 @@
-//! Aggregates between real clients: what arrives is what was sent, whatever its shape; what lies
-//! is refused; and nothing stays behind.
+//! Aggregates and pieces of pages between real clients: what arrives is what was sent, whatever its
+//! shape; what lies is refused; and nothing stays behind.
 
 use crate::common::Host;
 use abi::{ComponentId, Error};
 use libcbuf::aggregate::{MAX_DEPTH, MAX_ENTRIES};
-use libcbuf::{Aggregate, Buffer, Cbuf, CbufRef, Client};
+use libcbuf::{Aggregate, Buffer, Cbuf, CbufRef, Client, Slab};
 use proptest::prelude::*;
 
 const A: ComponentId = ComponentId(1);
@@ -237,4 +237,50 @@ fn a_stretch_that_leaves_its_buffer_is_refused_and_the_rest_is_settled() {
     );
     drop((good, bad, own, table));
     w.settled();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Pieces of pages keep what was written to them, whatever becomes of their neighbours, here
+    /// and where they were sent; with the last piece the pages are gone.
+    #[test]
+    fn pieces_share_pages_and_nothing_else(
+        size in 1usize..=2048,
+        fates in prop::collection::vec(0u8..4, 1..80),
+    ) {
+        let w = world();
+        let mut slab = Slab::new(w.a, size).unwrap();
+        let (mut written, mut frozen, mut there) = (vec![], vec![], vec![]);
+        for (tag, fate) in (1u8..).zip(&fates) {
+            let mut piece = slab.alloc().unwrap();
+            prop_assert!(piece.len() >= size && piece.as_ptr().addr().is_multiple_of(16));
+            piece.fill(tag);
+            match fate {
+                0 => drop(piece),
+                1 => written.push((tag, piece)),
+                2 => frozen.push((tag, piece.freeze(size))),
+                _ => {
+                    let sent = piece.freeze(size).send(B);
+                    there.push((tag, Cbuf::receive(w.b, sent, A).unwrap()));
+                }
+            }
+        }
+        prop_assert!(written.iter().all(|(tag, piece)| piece.iter().all(|b| b == tag)));
+        for (tag, cbuf) in frozen.iter().chain(&there) {
+            prop_assert!(cbuf.len() == size && cbuf.iter().all(|b| b == tag));
+        }
+        drop((slab, written, frozen));
+        prop_assert_eq!(w.host.with(|m| m.memory().live) > 0, !there.is_empty());
+        drop(there);
+        w.settled();
+    }
+}
+
+#[test]
+fn pieces_are_neither_nothing_nor_most_of_a_page() {
+    let w = world();
+    for size in [0, 2049, usize::MAX] {
+        assert_eq!(Slab::new(w.a, size).unwrap_err(), Error::BadSize);
+    }
 }

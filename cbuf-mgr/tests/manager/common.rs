@@ -171,6 +171,18 @@ unsafe impl Machine for Fake {
         Ok(page)
     }
 
+    fn protect(
+        &mut self,
+        client: ComponentId,
+        page: &u64,
+        order: u32,
+        writable: bool,
+    ) -> Result<(), Error> {
+        assert_eq!(self.frames[page], order);
+        assert!(self.mapped.insert((client.0, *page), writable).is_some());
+        Ok(())
+    }
+
     fn unmap(&mut self, client: ComponentId, page: u64) {
         assert!(self.mapped.remove(&(client.0, page)).is_some());
     }
@@ -249,6 +261,9 @@ impl Port for Invocations {
     }
     fn relinquish(&self, id: u32) -> Result<(), Error> {
         self.host.with(|m| m.relinquish(self.component, CbufId(id)))
+    }
+    fn seal(&self, id: u32) -> Result<(), Error> {
+        self.host.with(|m| m.seal(self.component, CbufId(id)))
     }
 }
 

@@ -445,3 +445,28 @@ fn memory_that_others_let_go_of_is_used() {
     assert_eq!(manager.total_pages(), 4 + 16 + 8);
     manager.add_client(terms(C, 14)).unwrap();
 }
+
+/// What is sent sealed is read-only where it came from, too, until it is collected, and only its
+/// owner seals it.
+#[test]
+fn a_sealed_buffer_is_writable_again_when_it_is_collected() {
+    let host = Host::new(64);
+    let (a, b) = (host.client(1, 1, 1), host.client(2, 4, 4));
+    let cbuf = filled(a, 5, 100);
+    let page = host.with(|m| m.machine().page_at(cbuf.as_ptr() as usize));
+    let writable = || host.with(|m| m.machine().mapped[&(1, page)]);
+    assert!(writable());
+    let sent = cbuf.send_sealed(B).unwrap();
+    let again = cbuf.send_sealed(B).unwrap();
+    assert!(!writable());
+    let got = [sent, again].map(|sent| Cbuf::receive(b, sent, A).unwrap());
+    assert_eq!(got[0].send_sealed(A), Err(Error::BadBuffer));
+    drop(cbuf);
+    assert!(Buffer::try_alloc(a, 1).is_err(), "still received");
+    assert!(!writable());
+    drop(got);
+    let mut buffer = Buffer::try_alloc(a, 1).unwrap();
+    assert!(writable());
+    buffer.fill(6);
+    host.check();
+}

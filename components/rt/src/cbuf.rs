@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use abi::{CPtr, ComponentId, Error, layout};
 use libcbuf::{Client, Manager};
 
-pub use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Incoming, Record};
+pub use libcbuf::{Aggregate, Batch, Buffer, Cbuf, CbufId, CbufRef, Incoming, Piece, Record, Slab};
 
 /// The interface's name in the start information.
 const NAME: &str = "cbuf";
@@ -20,6 +20,7 @@ pub mod method {
     pub const RELINQUISH: u64 = 2;
     pub const PHYSICAL: u64 = 3;
     pub const MEMORY: u64 = 4;
+    pub const SEAL: u64 = 5;
 }
 
 /// The manager behind the import `cbuf`.
@@ -40,6 +41,9 @@ impl Manager for Remote {
     }
     fn relinquish(&self, id: u32) -> Result<(), Error> {
         call(method::RELINQUISH, u64::from(id), 0).map(drop)
+    }
+    fn seal(&self, id: u32) -> Result<(), Error> {
+        call(method::SEAL, u64::from(id), 0).map(drop)
     }
 }
 

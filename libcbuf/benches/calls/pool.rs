@@ -44,6 +44,9 @@ impl Manager for Pool {
     fn relinquish(&self, _id: u32) -> Result<(), Error> {
         Ok(())
     }
+    fn seal(&self, _id: u32) -> Result<(), Error> {
+        Err(Error::BadBuffer)
+    }
 }
 
 /// The process's client.

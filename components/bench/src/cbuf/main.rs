@@ -6,15 +6,22 @@
 
 mod calls;
 mod messages;
+mod sealed;
 
 use abi::Error;
 use abi::start::StartInfo;
+use rt::fault::{Fault, Verdict};
 use rt::suite::Suite;
 
 rt::component! {
     start: start,
     thread: main,
+    fault: fault,
     serve: {}
+}
+
+fn fault(fault: &mut Fault) -> Verdict {
+    sealed::fault(fault)
 }
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
@@ -29,6 +36,8 @@ fn main(_argument: u64) -> ! {
     suite.tell("calls", calls::measure());
     suite.tell("messages", messages::measure());
     suite.tell("messages arrive", messages::arrive());
+    suite.tell("sealed buffers are read-only", sealed::read_only());
+    suite.tell("sealed buffers are collected", sealed::collected());
     suite.tell("all comes back", messages::comes_back());
     suite.finish()
 }

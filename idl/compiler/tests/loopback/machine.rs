@@ -127,6 +127,10 @@ impl Manager for Seen {
     fn relinquish(&self, _id: u32) -> Result<(), Error> {
         Ok(())
     }
+
+    fn seal(&self, _id: u32) -> Result<(), Error> {
+        Err(Error::BadBuffer)
+    }
 }
 
 pub mod cbuf {
