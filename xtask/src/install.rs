@@ -185,6 +185,23 @@ fn has_rust_target() -> bool {
     Path::new(String::from_utf8_lossy(&stdout).trim()).is_dir()
 }
 
+/// A nightly toolchain with Miri. Installs it where it is missing; the error says why that cannot be.
+pub fn miri() -> Result<(), String> {
+    let has = || succeeds(Command::new("cargo").args(["+nightly", "miri", "--version"]));
+    if has() {
+        return Ok(());
+    }
+    let step = Step::start("installing a nightly toolchain with Miri");
+    let arguments = "toolchain install nightly --profile minimal --component miri,rust-src";
+    run(Command::new("rustup").args(arguments.split(' ')))
+        .map_err(|e| format!("`rustup {arguments}` failed: {e}"))?;
+    if !has() {
+        return Err("the nightly toolchain of today has no Miri".into());
+    }
+    step.done("installed");
+    Ok(())
+}
+
 pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

@@ -12,6 +12,7 @@ mod bench;
 mod build;
 mod compose;
 mod draw;
+mod fuzz;
 mod http;
 
 mod install;
@@ -60,6 +61,8 @@ enum Command {
     Image { name: String },
     /// Makes a new component with its interface and an image that boots it
     NewComponent { name: String },
+    /// Boots the images that call at random what they must not, with seed after seed
+    Fuzz(FuzzArgs),
     /// Measures; `web` compares with Linux in the same QEMU, `caps` designs of the mapping database
     Bench {
         name: String,
@@ -94,6 +97,19 @@ pub struct RunArgs {
 }
 
 #[derive(Args, Clone)]
+pub struct FuzzArgs {
+    /// How long; each image is booted at least once
+    #[arg(long, default_value_t = 10.0)]
+    pub minutes: f64,
+    /// The first seed, instead of one made of the time
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Only this image: hostile-calls or hostile-memory
+    #[arg(long)]
+    pub image: Option<String>,
+}
+
+#[derive(Args, Clone)]
 pub struct TestArgs {
     /// Runs only tests whose name contains this
     #[arg(long, default_value = "")]
@@ -118,6 +134,7 @@ fn execute(command: Command) -> Result<(), String> {
     let project = Project::open()?;
     match command {
         Command::Run(args) => run::run(&project, &args),
+        Command::Fuzz(args) => fuzz::run(&project, &args),
         Command::Test(args) => test::run(&project, &args),
         Command::Build { image } => build(&project, image.as_deref()),
         Command::Image { name } => draw::draw(&project, &name),

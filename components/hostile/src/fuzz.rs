@@ -11,7 +11,13 @@ use rt::cbuf::{Cbuf, CbufId};
 
 const SYSTEM_CALLS: u32 = 300_000;
 const MANAGER_CALLS: u32 = 20_000;
+/// Unless the kernel command line gives another.
 const SEED: u64 = 0x00c1_57e2;
+
+fn seed() -> u64 {
+    let given = rt::info::argument("seed").and_then(|text| text.parse().ok());
+    given.unwrap_or(SEED)
+}
 
 fn count<T>(result: Result<T, Error>) -> u64 {
     u64::from(result.is_ok())
@@ -92,7 +98,7 @@ pub fn take_back() -> u64 {
 /// Random calls on its own CSpace and on everything around it. Success is allowed (it may copy
 /// and delete what is its own); what counts is that everybody else lives on.
 pub fn kernel() -> u64 {
-    let mut random = Random::new(SEED);
+    let mut random = Random::new(seed());
     let mut succeeded = 0;
     for _ in 0..SYSTEM_CALLS {
         let target = match random.below(4) {
@@ -156,7 +162,7 @@ pub fn manager(data: &Cbuf<'static>) -> u64 {
             succeeded += u64::from(stranger && mapped.is_ok());
         }
     }
-    let mut random = Random::new(SEED);
+    let mut random = Random::new(seed());
     for _ in 0..MANAGER_CALLS {
         let method = random.below(8);
         let mut args = [0; 4];
@@ -187,7 +193,7 @@ pub fn corrupt() -> u64 {
         return 1;
     };
     let leaf = layout::TRIE_LEAVES + leaf * layout::PAGE;
-    let mut random = Random::new(SEED);
+    let mut random = Random::new(seed());
     for round in 0..200u64 {
         for at in [layout::RING, layout::SHELVES, leaf] {
             for _ in 0..64 {

@@ -9,7 +9,7 @@
 mod raw;
 
 use abi::captype::MapFlags;
-use abi::op::{self, component, cspace, table, thread};
+use abi::op::{self, component, cspace, kernel, table, thread};
 use abi::start::{StartInfo, slot};
 use abi::{Badge, CPtr, CapType, ComponentId, Error, Rights, ThreadId, layout};
 use hostile::Random;
@@ -25,6 +25,7 @@ rt::component! {
 const ROUNDS: u64 = 500_000;
 /// Rounds between two times that all is taken back.
 const SPELL: u64 = 3000;
+/// Unless the kernel command line gives another.
 const SEED: u64 = 0x3edd1e;
 
 const OWN: CPtr = slot::CSPACE;
@@ -148,9 +149,11 @@ impl core::fmt::Display for Lost {
 
 fn main(_argument: u64) -> ! {
     let mut suite = Suite::new();
+    let given = rt::info::argument("seed").and_then(|text| text.parse().ok());
+    let random = Random::new(given.unwrap_or(SEED));
     suite.tell(
         "meddle-with-everything",
-        meddle(&mut Meddler(Random::new(SEED), None)).map_err(Lost),
+        meddle(&mut Meddler(random, None)).map_err(Lost),
     );
     suite.finish()
 }
@@ -253,7 +256,7 @@ impl Meddler {
             true => self.below(300),
             false => word(self.any()),
         };
-        let (target, operation, args) = match self.below(22) {
+        let (target, operation, args) = match self.below(25) {
             0..=2 => self.retype(root, to),
             3 => (
                 root,
@@ -309,6 +312,21 @@ impl Meddler {
                     (operation, args[0], args[3]) = (cspace::REVOKE, GROUND, ROOT);
                 }
                 (self.typed(&[CapType::Entry]), operation, args)
+            }
+            21 => {
+                let from = word(self.typed(&[CapType::L1CNode]));
+                let (first, count) = (self.below(66), 1 + self.below(64));
+                (root, cspace::ADOPT, [from, first, count, 0, 0])
+            }
+            // Never of its own root: it would not find its way any more.
+            22 if root != OWN => {
+                let new = word(self.typed(&[CapType::L1CNode]));
+                (root, cspace::RESIZE, [new, 0, 0, 0, 0])
+            }
+            22 | 23 => {
+                let place = self.below(256) * PAGE;
+                let operation = [kernel::RECLAIM, kernel::CLAIM][self.below(2) as usize];
+                (slot::KERNEL, operation, [word(self.any()), place, 0, 0, 0])
             }
             _ => {
                 // Refused where it meets what is there.

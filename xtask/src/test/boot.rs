@@ -77,36 +77,43 @@ fn itself(project: &Project, outcomes: &mut Outcomes, test: &str, image: &Image)
     let memory_mib = (image.memory_min_bytes >> 20) as u32 + 16;
     let mut machine = machine(project, &image.name, memory_mib.max(64));
     machine.append = image.arguments.clone();
-    let result = machine.start().and_then(|mut running| {
-        let deadline = Instant::now() + LIMIT;
-        while Instant::now() < deadline && !crate::interrupt::requested() {
-            let line = running.console.next(Duration::from_millis(50));
-            if let Some(line) = &line {
-                step.detail(line);
-                if let Some((name, result)) = reported(line) {
-                    outcomes.count(&format!("{test}: {name}"), result);
-                }
-            } else if let Some(status) = running.ended() {
-                return match exit_code(status) {
-                    Some(0) => {
-                        running.console.drain();
-                        super::trace::check(&image.name, &running.console.seen)
-                    }
-                    Some(code) => Err(ended(&running, &format!("it ended with code {code}"))),
-                    None => Err(ended(
-                        &running,
-                        &format!("QEMU ended, {status}: {}", running.console.complaints()),
-                    )),
-                };
-            }
+    let result = to_the_end(&machine, LIMIT, |line| {
+        step.detail(line);
+        if let Some((name, result)) = reported(line) {
+            outcomes.count(&format!("{test}: {name}"), result);
         }
-        Err(ended(
-            &running,
-            &format!("it did not end within {} s", LIMIT.as_secs()),
-        ))
-    });
+    })
+    .and_then(|seen| super::trace::check(&image.name, &seen));
     drop(step);
     outcomes.count(test, result);
+}
+
+/// Runs a machine that ends by itself: all that it printed, each line of which is also shown to
+/// `look` when it comes; an error unless it ended with code 0 in time.
+pub fn to_the_end(
+    machine: &Machine,
+    limit: Duration,
+    mut look: impl FnMut(&str),
+) -> Result<Vec<String>, String> {
+    let mut running = machine.start()?;
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline && !crate::interrupt::requested() {
+        if let Some(line) = running.console.next(Duration::from_millis(50)) {
+            look(&line);
+        } else if let Some(status) = running.ended() {
+            let why = match exit_code(status) {
+                Some(0) => {
+                    running.console.drain();
+                    return Ok(std::mem::take(&mut running.console.seen));
+                }
+                Some(code) => format!("it ended with code {code}"),
+                None => format!("QEMU ended, {status}: {}", running.console.complaints()),
+            };
+            return Err(ended(&running, &why));
+        }
+    }
+    let why = format!("it did not end within {} s", limit.as_secs());
+    Err(ended(&running, &why))
 }
 
 fn ended(running: &Running, why: &str) -> String {
@@ -115,7 +122,7 @@ fn ended(running: &Running, why: &str) -> String {
 
 /// Name and result in a line that holds `TEST name ok` or `TEST name FAILED why`, perhaps behind
 /// its component's name. Anything else before it is another component's.
-fn reported(line: &str) -> Option<(&str, Result<(), String>)> {
+pub fn reported(line: &str) -> Option<(&str, Result<(), String>)> {
     let (before, rest) = line.split_once("TEST ")?;
     let name = before.strip_prefix('[').and_then(|b| b.strip_suffix("] "));
     if !before.is_empty() && name.is_none_or(|name| name.contains([' ', '['])) {

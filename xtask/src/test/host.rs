@@ -1,9 +1,9 @@
 //! What needs no machine: format, lints and the host tests, which cargo runs.
 
 use super::Outcomes;
-use crate::build;
 use crate::progress::Step;
 use crate::project::Project;
+use crate::{build, install};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -56,6 +56,54 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
             .env("LOOM_MAX_PREEMPTIONS", "2");
         cargo.env("CARGO_TARGET_DIR", project.target().join("loom"));
         counted(outcomes, "loom", cargo);
+    }
+    if !outcomes.quick && outcomes.wants("miri") {
+        match install::miri() {
+            Ok(()) => miri(project, outcomes),
+            Err(why) => outcomes.skip("miri", &why),
+        }
+    }
+}
+
+/// Unsafe code of the pure crates, interpreted: what it does with memory and provenance is checked.
+/// The deletion list keeps addresses of slots in plain words, so provenance is allowed to be
+/// exposed. Without isolation, because the random tests ask for the time and for variables.
+fn miri(project: &Project, outcomes: &mut Outcomes) {
+    let rest: [(&str, &[&str]); 3] = [
+        (
+            "miri: kernel/cap",
+            &["-p", "cistern-cap", "--lib", "--", "tests::"],
+        ),
+        (
+            "miri: kernel/paging, kernel/abi, libcbuf",
+            &[
+                "-p",
+                "cistern-paging",
+                "-p",
+                "cistern-abi",
+                "-p",
+                "libcbuf",
+                "--lib",
+            ],
+        ),
+        ("miri: archive", &["-p", "cistern-archive", "--tests"]),
+    ];
+    for (name, arguments) in rest {
+        // Not the toolchain that this project pins, but the one that has Miri.
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&project.root);
+        cargo.args(["+nightly", "miri", "test"]).args(arguments);
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
+            cargo.env_remove(name);
+        }
+        cargo.env("CARGO_TARGET_DIR", project.target().join("miri"));
+        cargo.env(
+            "MIRIFLAGS",
+            "-Zmiri-permissive-provenance -Zmiri-disable-isolation",
+        );
+        cargo.env("PROPTEST_CASES", "2");
+        cargo.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
+        counted(outcomes, name, cargo);
     }
 }
 

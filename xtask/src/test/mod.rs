@@ -1,7 +1,7 @@
 //! `cargo xtask test`: format, lints, host tests, then booted images and the web server from
 //! outside. Each part counts what it ran; the last line is the sum.
 
-mod boot;
+pub mod boot;
 mod corners;
 mod host;
 mod load;
@@ -20,6 +20,7 @@ pub struct Outcomes {
     pub quick: bool,
     passed: usize,
     failed: usize,
+    skipped: usize,
 }
 
 impl Outcomes {
@@ -40,6 +41,12 @@ impl Outcomes {
                 eprintln!("FAILED {name}: {why}");
             }
         }
+    }
+
+    /// Says that something could not be tested here: neither passed nor failed.
+    pub fn skip(&mut self, name: &str, why: &str) {
+        self.skipped += 1;
+        eprintln!("skipped {name}: {why}");
     }
 
     /// Counts many tests that another tool ran and reported itself.
@@ -67,6 +74,7 @@ pub fn run(project: &Project, args: &TestArgs) -> Result<(), String> {
         quick,
         passed: 0,
         failed: 0,
+        skipped: 0,
     };
     host::run(project, &mut outcomes);
     let mut built = Ok(());
@@ -82,8 +90,19 @@ pub fn run(project: &Project, args: &TestArgs) -> Result<(), String> {
         web::run(project, &mut outcomes);
         tool::run(project, &mut outcomes);
     }
-    let Outcomes { passed, failed, .. } = outcomes;
-    println!("{passed} passed, {failed} failed");
+    let Outcomes {
+        passed,
+        failed,
+        skipped,
+        ..
+    } = outcomes;
+    println!(
+        "{passed} passed, {failed} failed{}",
+        match skipped {
+            0 => String::new(),
+            count => format!(", {count} skipped"),
+        }
+    );
     interrupt::check()?;
     match (built, failed, passed) {
         (Err(why), 0, _) => Err(why),
