@@ -81,6 +81,7 @@ fn miri(project: &Project, outcomes: &mut Outcomes) {
                 "--skip=clear::",
                 "--skip=page::",
                 "--skip=tlb::",
+                "--skip=random::",
                 "--skip=chain_of_cnodes",
                 "--skip=many",
                 "--skip=bounded_pieces",
