@@ -22,14 +22,14 @@ pub(crate) fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>, Error> {
 }
 
 /// The bits of word `word` that are in the range.
-fn mask(range: &Range<usize>, word: usize) -> u64 {
+pub(crate) fn mask(range: &Range<usize>, word: usize) -> u64 {
     let first = range.start.max(word * WORD) - word * WORD;
     let end = range.end.min((word + 1) * WORD) - word * WORD;
     (u64::MAX >> (WORD - (end - first))) << first
 }
 
 /// The words that hold bits of a range that is not empty.
-fn words(range: &Range<usize>) -> Range<usize> {
+pub(crate) fn words(range: &Range<usize>) -> Range<usize> {
     range.start / WORD..range.end.div_ceil(WORD)
 }
 
