@@ -84,6 +84,7 @@ fn miri(project: &Project, outcomes: &mut Outcomes) {
                 "--skip=random::",
                 "--skip=chain_of_cnodes",
                 "--skip=many",
+                "--skip=thousands",
                 "--skip=every_legal_retype",
                 "--skip=bounded_pieces",
                 "--skip=who_wants_memory",
