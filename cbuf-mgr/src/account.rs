@@ -11,7 +11,7 @@ pub struct Usage {
     pub blocked: u64,
 }
 
-/// One pool since boot. Ticks of the time-stamp counter.
+/// One pool, or one thread in all pools, since boot. Ticks of the time-stamp counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Timing {
     pub calls: u64,

@@ -20,9 +20,8 @@ const AHEAD: usize = 32;
 pub enum Step {
     /// So many buffers of the order asked for, or larger, were handed over.
     Ready(u32),
-    /// The thread is registered: it blocks until it is woken or some milliseconds have passed,
-    /// then calls [`Manager::unblocked`]. A wake between the two is not lost, for it leaves the
-    /// scheduler's token.
+    /// The thread is registered ([`crate::wait`]): it blocks until it is woken or some
+    /// milliseconds have passed, then calls [`Manager::unblocked`].
     Block,
 }
 
@@ -42,50 +41,42 @@ impl<M: Machine> Manager<M> {
         if need > pool.terms.max_pages {
             return Err(Error::NoMemory);
         }
-        pool.timing.calls += 1;
-        let mut ready = self.supply(caller, order);
+        self.charge(caller, thread, |timing| timing.calls += 1);
+        self.short_of_frames = false;
+        let mut ready = self.supply(caller, thread, order);
         if wait && ready == Ok(0) {
             // First ask to be told, then look once more: a free between the two looks is
             // either seen by the second or tells us.
             for id in &self.pool(caller)?.owned {
                 self.mark_relinquish(*id);
             }
-            ready = self.supply(caller, order);
+            ready = self.supply(caller, thread, order);
         }
         let ticks = self.machine.ticks().wrapping_sub(start);
-        let pool = self.pool_mut(caller)?;
-        pool.timing.collecting_ticks += ticks;
+        self.charge(caller, thread, |timing| timing.collecting_ticks += ticks);
         match ready? {
             0 if wait => {
-                pool.waiting |= 1 << (thread.0 as u32 % 64);
+                self.wait(caller, thread);
                 Ok(Step::Block)
             }
             0 => {
                 // Whoever may not wait lacks the memory no less: the policy is to see it.
-                pool.timing.blocked_ticks += 1;
+                self.charge(caller, thread, |timing| timing.blocked_ticks += 1);
                 Ok(Step::Ready(0))
             }
             count => Ok(Step::Ready(count)),
         }
     }
 
-    /// After [`Step::Block`]: the thread runs again, `ticks` later.
-    pub fn unblocked(&mut self, caller: ComponentId, thread: ThreadId, ticks: u64) {
-        if let Ok(pool) = self.pool_mut(caller) {
-            pool.waiting &= !(1 << (thread.0 as u32 % 64));
-            pool.timing.blocked_ticks += ticks;
-        }
-    }
-
     /// Hands over what there is; answers how many buffers of at least `order`.
-    fn supply(&mut self, caller: ComponentId, order: u32) -> Result<u32, Error> {
+    fn supply(&mut self, caller: ComponentId, thread: ThreadId, order: u32) -> Result<u32, Error> {
         if self.pool(caller)?.control.space() == 0 {
             // Handed over enough: the client has to take it out first.
             return Ok(0);
         }
         self.end_quarantine(caller)?;
         let mut found = core::mem::take(&mut self.scratch);
-        let result = self.supply_with(caller, order, &mut found);
+        let result = self.supply_with(caller, thread, order, &mut found);
         found.clear();
         self.scratch = found;
         result
@@ -94,13 +85,16 @@ impl<M: Machine> Manager<M> {
     fn supply_with(
         &mut self,
         caller: ComponentId,
+        thread: ThreadId,
         order: u32,
         found: &mut Vec<CbufId>,
     ) -> Result<u32, Error> {
         self.sweep(caller, found)?;
-        let timing = &mut self.pool_mut(caller)?.timing;
-        timing.collections += 1;
-        timing.collected += found.len() as u64;
+        let collected = found.len() as u64;
+        self.charge(caller, thread, |timing| {
+            timing.collections += 1;
+            timing.collected += collected;
+        });
         self.take_excess(caller, found)?;
         let order_of = |m: &Self, id: &CbufId| m.buffer(*id).map_or(0, |b| b.order);
         let mut fits = found
@@ -131,7 +125,8 @@ impl<M: Machine> Manager<M> {
     ) -> Result<u32, Error> {
         let count = found.len().min(self.pool(caller)?.control.space());
         found.truncate(count);
-        found.retain(|id| self.recycle(*id));
+        let wanted = self.wanted(Some(caller));
+        found.retain(|id| self.recycle(*id, wanted));
         let fits = |id: &&CbufId| self.buffer(**id).is_ok_and(|b| b.order >= order);
         let ready = found.iter().filter(fits).count() as u32;
         self.pool_mut(caller)?.control.hand_over(found);
@@ -141,11 +136,12 @@ impl<M: Machine> Manager<M> {
     /// Makes garbage, or a new buffer, free for its owner. What it holds next was sent to nobody
     /// yet: who was sent what it held before and never took it shall not map it now. Answers
     /// false where somebody took a reference after all.
-    fn recycle(&mut self, id: CbufId) -> bool {
+    fn recycle(&mut self, id: CbufId, flags: u64) -> bool {
         let Some(buffer) = self.buffers.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return false;
         };
-        let state = State::new(self.machine.place(buffer.page), buffer.order, State::FREE);
+        let flags = flags | State::FREE;
+        let state = State::new(self.machine.place(buffer.page), buffer.order, flags);
         let records = buffer.holders.iter().filter_map(|h| {
             let pool = self.pools[h.component.0 as usize].as_ref()?;
             pool.control.record(id)
@@ -255,7 +251,7 @@ impl<M: Machine> Manager<M> {
             if pool.held + need <= pool.limit {
                 match self.make_buffer(owner, order) {
                     Ok(id) => return Ok(Some(id)),
-                    Err(Error::NoMemory) => {}
+                    Err(Error::NoMemory) => self.short_of_frames = true,
                     Err(error) => return Err(error),
                 }
             }

@@ -23,8 +23,6 @@ impl<M: Machine> Manager<M> {
         pool.alive = false;
         self.alive &= !crate::pool::bit(component);
         self.fallen |= crate::pool::bit(component);
-        self.wakes |= pool.waiting;
-        pool.waiting = 0;
         for (index, buffer) in self.buffers.iter_mut().enumerate() {
             let Some(buffer) = buffer else { continue };
             let held = |h: &crate::pool::Holder<_>| h.component == component;
@@ -52,6 +50,7 @@ impl<M: Machine> Manager<M> {
             self.mark_relinquish(*id);
         }
         self.end_orphans();
+        self.wake_for_good(component);
         // Others' buffers that were on their way to it may be garbage now.
         self.wake_all();
         Ok(())

@@ -153,6 +153,7 @@ impl<M: Machine> Manager<M> {
         };
         self.machine.destroy_frame(buffer.frame);
         self.frames.free(buffer.page, buffer.order);
+        self.wake_for_frames();
         let pages = 1 << buffer.order;
         self.pooled -= pages;
         let list = match buffer.owner {

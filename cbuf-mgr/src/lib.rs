@@ -27,7 +27,9 @@ pub mod map;
 pub mod pool;
 pub mod shrink;
 pub mod stalled;
+pub mod wait;
 
 pub use abi::{ComponentId, Error, ThreadId};
 pub use collect::Step;
 pub use manager::Manager;
+pub use wait::Wakes;

@@ -123,16 +123,16 @@ fn divide(ram: &[Ram], clients: u64) -> Result<(Frames, Frames), Error> {
 
 /// Does something under the lock, then wakes whom it concerns.
 fn with<R>(action: impl FnOnce(&mut Manager<System>) -> Result<R, Error>) -> Result<R, Error> {
-    let (result, mut wakes) = {
+    let (result, wakes) = {
         let mut guard = MANAGER.lock();
         let manager = guard.as_mut().ok_or(Error::BadState)?;
         let result = action(manager);
         (result, manager.take_wakes())
     };
-    while wakes != 0 {
-        // A thread that is gone needs no waking.
-        let _ = rt::sched::wake(ThreadId(wakes.trailing_zeros() as u16));
-        wakes &= wakes - 1;
+    // One that the scheduler does not know is gone, and not woken below.
+    let priority = |thread| rt::sched::priority(thread).unwrap_or(0);
+    for thread in wakes.into_iter().flat_map(|w| w.by_priority(priority)) {
+        let _ = rt::sched::wake(thread);
     }
     result
 }
@@ -212,6 +212,21 @@ impl stubs::cbuf_policy::Server for Policy {
 
     fn timing(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
         let timing = with(|m| m.timing(component(number)?))?;
+        Ok((
+            timing.blocked_ticks,
+            timing.collecting_ticks,
+            timing.collections,
+            timing.collected,
+        ))
+    }
+
+    fn thread_timing(
+        &self,
+        _caller: ComponentId,
+        number: u32,
+    ) -> Result<(u64, u64, u64, u64), Error> {
+        let thread = u16::try_from(number).map_err(|_| Error::NotFound)?;
+        let timing = with(|m| m.thread_timing(ThreadId(thread)))?;
         Ok((
             timing.blocked_ticks,
             timing.collecting_ticks,

@@ -6,8 +6,9 @@ use crate::frames::Frames;
 use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::pool::{Buffer, Pool, Terms, bit, push};
+use crate::wait::Waiters;
 use abi::layout::MAX_CBUFS;
-use abi::{ComponentId, Error};
+use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, State};
 
@@ -34,8 +35,11 @@ pub struct Manager<M: Machine> {
     pub(crate) fallen: u64,
     /// Ticks after which a send that a death concerns counts as lost.
     pub(crate) grace: u64,
-    /// Threads to wake, as a bit set; taken by [`Manager::take_wakes`].
-    pub(crate) wakes: u64,
+    pub(crate) waiters: Waiters,
+    /// The collection under way found its pool to allow more than there are frames for.
+    pub(crate) short_of_frames: bool,
+    /// By thread.
+    pub(crate) threads: [Timing; ThreadId::MAX],
 }
 
 impl<M: Machine> Manager<M> {
@@ -59,7 +63,9 @@ impl<M: Machine> Manager<M> {
             alive: 0,
             fallen: 0,
             grace: u64::MAX,
-            wakes: 0,
+            waiters: Waiters::new(),
+            short_of_frames: false,
+            threads: [Timing::default(); ThreadId::MAX],
         })
     }
 
@@ -175,6 +181,28 @@ impl<M: Machine> Manager<M> {
         Ok(self.pool(component).map_err(|_| Error::NotFound)?.timing)
     }
 
+    /// What one thread did to pools, whatever component it was in.
+    pub fn thread_timing(&self, thread: ThreadId) -> Result<Timing, Error> {
+        let timing = self.threads.get(thread.0 as usize);
+        timing.copied().ok_or(Error::NotFound)
+    }
+
+    /// Adds to the accounts of a pool and of the thread in it.
+    pub(crate) fn charge(
+        &mut self,
+        component: ComponentId,
+        thread: ThreadId,
+        mut add: impl FnMut(&mut Timing),
+    ) {
+        let pool = self.pools.get_mut(component.0 as usize);
+        if let Some(pool) = pool.and_then(Option::as_mut) {
+            add(&mut pool.timing);
+        }
+        if let Some(timing) = self.threads.get_mut(thread.0 as usize) {
+            add(timing);
+        }
+    }
+
     /// Pages managed in all.
     pub fn total_pages(&self) -> u64 {
         self.frames.total_pages()
@@ -227,22 +255,6 @@ impl<M: Machine> Manager<M> {
             Some(self.pool(owner).ok()?.control.record(id)?.load())
         };
         state().is_some_and(|s| s.has(State::FREE) && s.references() == 0)
-    }
-
-    /// Threads that should look again, once.
-    pub fn take_wakes(&mut self) -> u64 {
-        core::mem::take(&mut self.wakes)
-    }
-
-    pub(crate) fn wake(&mut self, component: ComponentId) {
-        if let Ok(pool) = self.pool(component) {
-            self.wakes |= pool.waiting;
-        }
-    }
-
-    pub(crate) fn wake_all(&mut self) {
-        let all = self.pools.iter().flatten();
-        self.wakes |= all.fold(0, |set, p| set | p.waiting);
     }
 
     pub fn machine(&self) -> &M {

@@ -50,18 +50,10 @@ impl<M: Machine> Manager<M> {
         Ok(())
     }
 
-    /// What a receiver's record states. It tells us of its last free where the owner would hear
-    /// of it: while it waits, holds too much, or is dead.
+    /// What a receiver's record states. It tells us of its last free where the owner would.
     fn received_state(&self, id: CbufId) -> Result<State, Error> {
         let buffer = self.buffer(id)?;
-        let wanted = match buffer.owner {
-            Some(owner) => {
-                let pool = self.pool(owner)?;
-                pool.waiting != 0 || pool.held > pool.limit
-            }
-            None => true,
-        };
-        let flags = if wanted { State::RELINQUISH } else { 0 };
+        let flags = self.wanted(buffer.owner);
         let place = self.machine.place(buffer.page);
         Ok(State::new(place, buffer.order, flags))
     }

@@ -6,3 +6,4 @@ mod model;
 mod paths;
 mod senders;
 mod threads;
+mod waiting;

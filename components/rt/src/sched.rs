@@ -16,6 +16,7 @@ pub mod method {
     pub const WAKE: u64 = 3;
     pub const WAIT_IRQ: u64 = 4;
     pub const KERNEL_STAT: u64 = 5;
+    pub const PRIORITY: u64 = 6;
 }
 
 /// The import, looked up once; 0 until then.
@@ -57,6 +58,11 @@ pub fn wake(thread: ThreadId) -> Result<(), Error> {
 /// woken; answers how often it came, 0 in the last two cases.
 pub fn wait_irq(deadline: u64) -> Result<u64, Error> {
     call(method::WAIT_IRQ, deadline, 0)
+}
+
+/// The priority at which a thread runs, or would.
+pub fn priority(thread: ThreadId) -> Result<u32, Error> {
+    call(method::PRIORITY, u64::from(thread.0), 0).map(|priority| priority as u32)
 }
 
 /// A kernel counter, one of [`abi::op::kernel::stat`].

@@ -217,6 +217,13 @@ impl Scheduler {
         }
     }
 
+    /// The priority at which a thread runs, or would if it were ready.
+    pub fn priority(&self, thread: ThreadId) -> Result<u32, Error> {
+        let slot = self.threads.get(usize::from(thread.0));
+        let slot = slot.filter(|t| !matches!(t.state, State::Absent | State::Exited));
+        slot.map(Thread::effective).ok_or(Error::NotFound)
+    }
+
     /// Changes a thread's own priority.
     pub fn set_priority(&mut self, thread: ThreadId, priority: u32) -> Result<(), Error> {
         let slot = self.known(thread)?;

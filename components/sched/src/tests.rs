@@ -41,6 +41,20 @@ fn the_highest_priority_runs() {
 }
 
 #[test]
+fn a_priority_is_known_of_whoever_can_run_again() {
+    let mut s = with(&[4, 9]);
+    assert_eq!(s.priority(t(0)), Ok(4));
+    assert_eq!(s.pick(0), Some(t(1)));
+    assert_eq!(s.block(C, Wait::Owner(t(0)), NEVER, 0), None);
+    // Lent, and while it is blocked its own.
+    assert_eq!((s.priority(t(0)), s.priority(t(1))), (Ok(9), Ok(9)));
+    s.exit(t(1));
+    for gone in [1, 2, 64, u16::MAX] {
+        assert_eq!(s.priority(t(gone)), Err(Error::NotFound));
+    }
+}
+
+#[test]
 fn equals_take_turns_by_slices() {
     let mut s = with(&[4, 4, 4, 1]);
     let mut seen = Vec::new();

@@ -11,6 +11,7 @@ fn the_runtime_knows_the_methods_of_cbuf() {
     assert_eq!(method::RELINQUISH, cbuf::method::RELINQUISH);
     assert_eq!(method::PHYSICAL, cbuf::method::PHYSICAL);
     assert_eq!(method::MEMORY, cbuf::method::MEMORY);
+    assert_eq!(method::SEAL, cbuf::method::SEAL);
 }
 
 #[test]
@@ -22,4 +23,5 @@ fn the_runtime_knows_the_methods_of_sched() {
     assert_eq!(method::WAKE, sched::method::WAKE);
     assert_eq!(method::WAIT_IRQ, sched::method::WAIT_IRQ);
     assert_eq!(method::KERNEL_STAT, sched::method::KERNEL_STAT);
+    assert_eq!(method::PRIORITY, sched::method::PRIORITY);
 }
