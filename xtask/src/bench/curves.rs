@@ -9,6 +9,9 @@ const TOP: f64 = 80.0;
 const LEFT: f64 = 70.0;
 const GAP: f64 = 36.0;
 const BELOW: f64 = 60.0;
+/// Of the legend: the width of a letter, about, and the height of a line.
+const LETTER: f64 = 6.5;
+const LINE: f64 = 18.0;
 const COLOURS: [&str; 4] = ["#2b7a78", "#7fc6a4", "#c0504d", "#e8a33d"];
 
 pub struct Curve {
@@ -38,24 +41,29 @@ fn svg(title: &str, panels: &[Panel]) -> String {
         (low.min(y.floor()), high.max(y.ceil()))
     });
     let width = LEFT + panels.len() as f64 * (PANEL + GAP) + GAP;
-    let height = TOP + HEIGHT + BELOW;
+    let names: &[Curve] = panels.first().map_or(&[], |panel| &panel.curves);
+    let longest = names.iter().map(|curve| curve.name.chars().count()).max();
+    let column = 40.0 + LETTER * longest.unwrap_or(0) as f64;
+    let columns = ((width - 16.0) / column).floor().max(1.0) as usize;
+    let top = TOP + LINE * (names.len().div_ceil(columns).saturating_sub(1)) as f64;
+    let height = top + HEIGHT + BELOW;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <text x=\"16\" y=\"26\" font-size=\"17\">{title}</text>\n"
     );
-    let y = |value: f64| TOP + HEIGHT * (high - value.log10()) / (high - low).max(1.0);
-    if let Some(first) = panels.first() {
-        for (at, curve) in first.curves.iter().enumerate() {
-            let x = 16.0 + 190.0 * at as f64;
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{x}\" y=\"39\" width=\"14\" height=\"4\" fill=\"{}\"/>\n<text x=\"{}\" y=\"46\">{}</text>",
-                colour(at),
-                x + 20.0,
-                curve.name
-            );
-        }
+    let y = |value: f64| top + HEIGHT * (high - value.log10()) / (high - low).max(1.0);
+    for (at, curve) in names.iter().enumerate() {
+        let x = 16.0 + column * (at % columns) as f64;
+        let y = 46.0 + LINE * (at / columns) as f64;
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{x}\" y=\"{}\" width=\"14\" height=\"4\" fill=\"{}\"/>\n<text x=\"{}\" y=\"{y}\">{}</text>",
+            y - 7.0,
+            colour(at),
+            x + 20.0,
+            curve.name
+        );
     }
     for (at, panel) in panels.iter().enumerate() {
         let left = LEFT + at as f64 * (PANEL + GAP);
@@ -65,7 +73,7 @@ fn svg(title: &str, panels: &[Panel]) -> String {
         let _ = writeln!(
             svg,
             "<text x=\"{left}\" y=\"{}\" font-size=\"14\">{}</text>",
-            TOP - 10.0,
+            top - 10.0,
             panel.title
         );
         for power in low as i32..=high as i32 {
@@ -91,7 +99,7 @@ fn svg(title: &str, panels: &[Panel]) -> String {
                 svg,
                 "<text transform=\"translate({:.1} {:.1}) rotate(-45)\" text-anchor=\"end\" fill=\"#666\">{name}</text>",
                 x(*place) + 4.0,
-                TOP + HEIGHT + 14.0
+                top + HEIGHT + 14.0
             );
         }
         for (n, curve) in panel.curves.iter().enumerate() {
@@ -145,5 +153,36 @@ mod tests {
             text.contains(&format!("points=\"{x0:.1},{y0:.1} {x1:.1},{y1:.1}\"")),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_legend_stays_inside() {
+        let curve = |name: &str| Curve {
+            name: name.into(),
+            points: vec![(1.0, 1.0), (10.0, 10.0)],
+        };
+        let panel = Panel {
+            title: "one".into(),
+            ticks: vec![(1.0, "1".into()), (10.0, "10".into())],
+            curves: [
+                "an operation with a long name",
+                "another",
+                "third",
+                "fourth",
+            ]
+            .map(curve)
+            .into(),
+        };
+        let text = svg("title", &[panel]);
+        let width = LEFT + PANEL + 2.0 * GAP;
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|l| l.contains("width=\"14\""))
+            .collect();
+        assert_eq!(lines.len(), 4);
+        for line in lines {
+            let x: f64 = line.split('"').nth(1).unwrap().parse().unwrap();
+            assert!(x + 20.0 + 29.0 * LETTER <= width, "{line}");
+        }
     }
 }

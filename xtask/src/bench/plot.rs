@@ -5,34 +5,54 @@ use std::path::Path;
 use super::report::{Row, ratio_text};
 use std::fmt::Write as _;
 
-const LEFT: f64 = 330.0;
-const WIDTH: f64 = 900.0;
+const SPAN: f64 = 500.0;
+/// Room right of the axis for the figure of the longest bar.
+const RIGHT: f64 = 70.0;
 const BAR: f64 = 22.0;
 const TOP: f64 = 60.0;
+/// The width of a letter, about.
+const LETTER: f64 = 7.0;
+/// The axis has at most so many labels.
+const LABELS: i32 = 10;
 
-/// Bars right of the middle line: ours is larger. Rows without a peer are left out.
+/// Bars right of the line at 1: ours is larger. Rows without a peer are left out.
 pub fn ratios(path: &Path, title: &str, rows: &[Row]) -> Result<(), String> {
+    std::fs::write(path, svg(title, rows)).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn svg(title: &str, rows: &[Row]) -> String {
     let bars: Vec<(&Row, f64)> = rows
         .iter()
         .filter_map(|row| Some((row, row.ratio.filter(|r| r.is_finite() && *r > 0.0)?)))
         .collect();
-    let reach = bars
-        .iter()
-        .map(|(_, r)| r.log2().abs())
-        .fold(1.0, f64::max)
-        .ceil();
+    let (low, high) = bars.iter().fold((-1.0, 1.0), |(low, high), (_, ratio)| {
+        let at = ratio.log2();
+        (f64::min(low, at.floor()), f64::max(high, at.ceil()))
+    });
+    let peers = bars.iter().filter_map(|(row, _)| row.peer.as_ref());
+    let several = peers
+        .clone()
+        .any(|(name, _)| Some(name) != peers.clone().next().map(|p| &p.0));
+    let labels: Vec<String> = bars.iter().map(|(row, _)| label(row, several)).collect();
+    let longest = labels.iter().map(|text| text.chars().count()).max();
+    let left = 24.0 + LETTER * longest.unwrap_or(0) as f64;
+    let width = left + SPAN + RIGHT;
     let height = TOP + BAR * bars.len() as f64 + 40.0;
-    let span = (WIDTH - LEFT - 70.0) / 2.0;
-    let middle = LEFT + span;
-    let x = |ratio: f64| middle + span * ratio.log2() / reach;
+    let x = |ratio: f64| left + SPAN * (ratio.log2() - low) / (high - low);
+    let middle = x(1.0);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <text x=\"16\" y=\"26\" font-size=\"17\">{}</text>\n\
-         <text x=\"16\" y=\"45\" fill=\"#666\">Cistern divided by the peer, in one run; right of the line Cistern's figure is larger</text>\n",
-        escape(title)
+         <text x=\"16\" y=\"45\" fill=\"#666\">Cistern's figure divided by {}; right of the line Cistern's is larger</text>\n",
+        escape(title),
+        match peers.clone().next() {
+            Some((name, _)) if !several => format!("that of {}", escape(name)),
+            _ => "the peer's".into(),
+        }
     );
-    for step in -(reach as i32)..=reach as i32 {
+    let every = (high - low) as i32 / LABELS + 1;
+    for step in (low as i32..=high as i32).filter(|step| step % every == 0) {
         let at = x(2f64.powi(step));
         let label = if step < 0 {
             format!("1/{}", 1 << -step)
@@ -47,7 +67,7 @@ pub fn ratios(path: &Path, title: &str, rows: &[Row]) -> Result<(), String> {
             height - 14.0
         );
     }
-    for (i, (row, ratio)) in bars.iter().enumerate() {
+    for (i, ((row, ratio), label)) in bars.iter().zip(&labels).enumerate() {
         let y = TOP + BAR * i as f64;
         let (from, to) = (middle.min(x(*ratio)), middle.max(x(*ratio)));
         let colour = match row.met() {
@@ -57,9 +77,9 @@ pub fn ratios(path: &Path, title: &str, rows: &[Row]) -> Result<(), String> {
         let _ = writeln!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            LEFT - 8.0,
+            left - 8.0,
             y + 15.0,
-            escape(&format!("{}, {}", row.name, row.unit)),
+            escape(label),
             y + 3.0,
             (to - from).max(1.0),
             BAR - 6.0,
@@ -69,11 +89,64 @@ pub fn ratios(path: &Path, title: &str, rows: &[Row]) -> Result<(), String> {
         );
     }
     svg.push_str("</svg>\n");
-    std::fs::write(path, svg).map_err(|e| format!("{}: {e}", path.display()))
+    svg
+}
+
+/// What a bar is called: with the peer, where bars have several and the name does not say which.
+fn label(row: &Row, several: bool) -> String {
+    let label = format!("{}, {}", row.name, row.unit);
+    match &row.peer {
+        Some((peer, _)) if several && !row.name.contains(peer.as_str()) => {
+            format!("{label} / {peer}")
+        }
+        _ => label,
+    }
 }
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, peer: &str, ratio: f64) -> Row {
+        Row::new(name, "instr.", ratio).against(peer, 1.0, None)
+    }
+
+    #[test]
+    fn bars_say_what_they_are_compared_with() {
+        let one = svg("t", &[row("a", "Linux", 0.5), row("b", "Linux", 2.0)]);
+        assert!(
+            one.contains(">a, instr.<") && one.contains("that of Linux"),
+            "{one}"
+        );
+        let rows = [
+            row("a", "seL4", 0.5),
+            row("a", "Composite", 0.4),
+            row("c (seL4)", "seL4", 2.0),
+        ];
+        let two = svg("t", &rows);
+        for label in [
+            ">a, instr. / seL4<",
+            ">a, instr. / Composite<",
+            ">c (seL4), instr.<",
+        ] {
+            assert!(two.contains(label), "{label} in {two}");
+        }
+    }
+
+    #[test]
+    fn labels_of_a_long_axis_stand_apart() {
+        let text = svg(
+            "t",
+            &[row("a", "list", 1.0 / 4096.0), row("b", "list", 8.0)],
+        );
+        let labels = text.matches("text-anchor=\"middle\"").count();
+        assert!((4..=LABELS as usize + 1).contains(&labels), "{labels}");
+        assert!(text.contains(">1<"));
+    }
 }
