@@ -36,8 +36,10 @@ pub mod cptr;
 pub mod error;
 pub mod id;
 pub mod layout;
+pub mod level;
 pub mod op;
 pub mod start;
+pub mod typeinfo;
 
 pub use captype::{CapType, Rights};
 pub use cptr::CPtr;

@@ -15,17 +15,11 @@
 extern crate std;
 
 pub mod entry;
-pub mod level;
 pub mod run;
 pub mod table;
 
 pub use abi::captype::MapFlags;
+pub use abi::level::{ENTRIES, Level, USER_ENTRIES};
 pub use entry::{Entry, PhysAddr};
-pub use level::Level;
 pub use run::Run;
 pub use table::Table;
-
-/// Entries in a table of any level.
-pub const ENTRIES: u16 = 512;
-/// Entries of the top table that map user addresses; the rest are the kernel's.
-pub const USER_ENTRIES: u16 = 256;

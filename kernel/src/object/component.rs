@@ -4,9 +4,9 @@
 use crate::arch::space::Space;
 use crate::cpu::Cpu;
 use crate::memory::Phys;
+use abi::captype::COMPONENT_SLOTS;
 use abi::cptr::SLOT_BYTES;
 use abi::{CapType, ComponentId, Error, Rights};
-use cap::captype::COMPONENT_SLOTS;
 use cap::{Slot, SlotRef};
 use core::ptr::NonNull;
 

@@ -1,5 +1,5 @@
-//! The reference page is made of the tables: the types' (`abi::captype`, [`crate::captype`]), the
-//! operations' (`abi::op`) and the errors' (`abi::error`). With `UPDATE=1` in the environment the
+//! The reference page is made of the tables: the types' (`abi::captype`), the operations'
+//! (`abi::op`) and the errors' (`abi::error`). With `UPDATE=1` in the environment the
 //! test writes it anew.
 
 use crate::captype::{Equality, Holds, Size, info};
@@ -16,9 +16,8 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md
 const INTRODUCTION: &str = "\
 # Reference: capability types and operations
 
-Generated from the tables in `kernel/abi/src/{captype,op,error}.rs` and `kernel/cap/src/captype.rs` by
-`UPDATE=1 cargo test -p cistern-cap reference`; a test compares. What it means is in
-[capabilities.md](capabilities.md).
+Generated from the tables in `kernel/abi/src/{captype,op,error}.rs` by `UPDATE=1 cargo test -p
+cistern-cap reference`; a test compares. What it means is in [capabilities.md](capabilities.md).
 
 ## Types
 

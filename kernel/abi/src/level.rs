@@ -1,4 +1,9 @@
-//! The four levels of tables and the pages that their entries can map.
+//! The four levels of page tables and the pages that their entries can map.
+
+/// Entries in a table of any level.
+pub const ENTRIES: u16 = 512;
+/// Entries of the top table that map user addresses; the rest are the kernel's.
+pub const USER_ENTRIES: u16 = 256;
 
 /// A level of page table, named as the processor's manuals do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -39,8 +44,8 @@ impl Level {
     /// Entries that may be edited on behalf of user code.
     pub const fn user_entries(self) -> u16 {
         match self {
-            Level::Pml4 => crate::USER_ENTRIES,
-            _ => crate::ENTRIES,
+            Level::Pml4 => USER_ENTRIES,
+            _ => ENTRIES,
         }
     }
 }
