@@ -13,6 +13,7 @@ use cap::{Cap, Platform};
 use core::ptr;
 
 const TABLE_ENTRIES: usize = 512;
+const KERNEL_ENTRIES: usize = TABLE_ENTRIES - FIRST_KERNEL_ENTRY;
 
 /// Configured components and threads that a core takes.
 const COMPONENTS: usize = ComponentId::MAX;
@@ -20,6 +21,11 @@ const THREADS: usize = ThreadId::MAX;
 /// What it costs to look at all of them, and at all threads' frames, in words looked at.
 const EACH_COMPONENT: u32 = 2 * COMPONENTS as u32;
 const EACH_FRAME: u32 = (THREADS * (FRAMES + 4)) as u32;
+
+/// What it costs to fill a `T` with zeros.
+const fn words<T>() -> u32 {
+    (size_of::<T>() / size_of::<u64>()) as u32
+}
 
 /// A core's running state. The fields that an invocation uses come first.
 #[repr(C)]
@@ -219,10 +225,11 @@ impl Machine {
             self.init = ptr::null_mut();
         }
         // SAFETY: the component's memory is still an object's: Entries that are deleted only later
-        // find it dead.
+        // find that it is not alive, and look at nothing else of it.
         let tag = unsafe {
-            (*gone).life = Life::Dead;
-            (*gone).tag
+            let tag = (*gone).tag;
+            Component::wipe(gone);
+            tag
         };
         self.give_tag(tag);
         COMPONENTS as u32 + EACH_FRAME
@@ -235,8 +242,13 @@ impl Machine {
         if self.event_thread == gone {
             self.event_thread = ptr::null_mut();
         }
-        self.threads.remove(gone);
-        THREADS as u32
+        if self.threads.remove(gone) {
+            // It may have been interrupted in a component other than its owner's, whose registers
+            // are not for who gets the memory.
+            // SAFETY: the thread's memory is still an object's, and nothing points to it any more.
+            unsafe { ptr::write_bytes(gone, 0, 1) };
+        }
+        THREADS as u32 + words::<Thread>()
     }
 
     fn forget_cspace(&mut self, gone: Phys) -> u32 {
@@ -268,7 +280,13 @@ impl Machine {
                 }
             }
         });
-        EACH_COMPONENT
+        // SAFETY: a table of the page's entries that is loaded nowhere any more; the kernel's half
+        // is the kernel's to write.
+        unsafe {
+            let entries: *mut u64 = gone.pointer();
+            ptr::write_bytes(entries.add(FIRST_KERNEL_ENTRY), 0, KERNEL_ENTRIES);
+        }
+        EACH_COMPONENT + KERNEL_ENTRIES as u32
     }
 }
 
@@ -310,7 +328,7 @@ unsafe impl Platform for Machine {
                 ptr::copy_nonoverlapping(
                     kernel.add(FIRST_KERNEL_ENTRY),
                     new.add(FIRST_KERNEL_ENTRY),
-                    TABLE_ENTRIES - FIRST_KERNEL_ENTRY,
+                    KERNEL_ENTRIES,
                 );
             }
         }

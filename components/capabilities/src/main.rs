@@ -65,6 +65,7 @@ fn main(_argument: u64) -> ! {
             suite.tell("pages of two sizes", work.case(table::pages));
             suite.tell("components", work.case(objects::component));
             suite.tell("threads", work.case(objects::thread));
+            suite.tell("what is left of an object", work.case(objects::leftovers));
             suite.tell("as many as a core takes", work.case(objects::crowd));
             suite.tell("core", work.case(kernel::core));
             suite.tell("interrupts", work.case(kernel::interrupts));

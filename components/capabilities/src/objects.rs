@@ -1,10 +1,11 @@
 //! Operations on components and threads.
 
-use abi::op::{component as op, cspace, thread as thread_op};
+use abi::layout::OWN_SPACE;
+use abi::op::{component as op, cspace, table, thread as thread_op};
 use abi::start::slot::CSPACE;
 use abi::{CPtr, CapType, Error, Rights, ThreadId};
 
-use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, THREAD, Work, at, cptr, scratch};
+use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, READ, THREAD, Work, at, cptr, run, scratch};
 
 const L1: CPtr = at(0);
 const PML4: CPtr = at(1);
@@ -169,4 +170,57 @@ pub fn crowd(work: &mut Work) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Memory of a deleted CNode, component, thread or top table, made a frame, tells nothing of what it
+/// was: neither registers nor where the kernel keeps anything.
+pub fn leftovers(work: &mut Work) -> Result<(), Failed> {
+    const OBJECTS: [(CapType, u64, CPtr); 5] = [
+        (CapType::L1CNode, 1, L1),
+        (CapType::Pml4, 1, PML4),
+        (CapType::Component, 1, COMPONENT),
+        (CapType::Thread, 1, OBJECT),
+        (CapType::L2CNode, 4, at(8)),
+    ];
+    let [pd, pt, frame] = [20, 21, 22].map(at);
+    let mut pages = 0;
+    for (captype, count, slot) in OBJECTS {
+        work.make(captype, count * PAGE_BYTES, slot)?;
+        pages += count;
+    }
+    work.gives(L1, cspace::INSTALL_L2, [cptr(at(8)), 0, 0, 0, 0])?;
+    for n in 1..=8 {
+        let copy = [n, cptr(PML4), Rights::all().bits().into(), 0, 0];
+        work.gives(L1, cspace::COPY, copy)?;
+    }
+    work.gives(COMPONENT, op::CONFIGURE, CONFIGURATION)?;
+    work.gives(OBJECT, thread_op::CONFIGURE, [cptr(COMPONENT), ID, 0, 0, 0])?;
+    for (_, _, slot) in OBJECTS {
+        rt::cap::delete(CSPACE, slot)?;
+    }
+    let what = CapType::Frame as u64 | 1 << 32;
+    let whole = [cptr(frame), cptr(scratch()), what, 0, pages * PAGE_BYTES];
+    work.gives(CSPACE, cspace::RETYPE, whole)?;
+    work.make(CapType::Pd, 0, pd)?;
+    work.make(CapType::Pt, 0, pt)?;
+    let own = rt::grant("own-pdpt").ok_or(Error::NotFound)?.cap;
+    for (n, (above, below, count)) in [(own, pd, 1), (pd, pt, 1), (pt, frame, pages)]
+        .into_iter()
+        .enumerate()
+    {
+        let to = cptr(at(23 + n as u8));
+        let args = [cptr(below), run(0, count, READ), 0, to, 0];
+        work.gives(above, table::MAP, args)?;
+    }
+    let mut words = (0..pages * PAGE_BYTES / 8).map(|n| {
+        let address = OWN_SPACE as u64 + n * 8;
+        // SAFETY: the pages that were just mapped, of a frame that is the test's.
+        (n, unsafe { (address as *const u64).read_volatile() })
+    });
+    let found = words.find(|(_, word)| *word != 0);
+    work.gives(own, table::UNMAP, [cptr(at(23)), 0, 0, 0, 0])?;
+    match found {
+        None => Ok(()),
+        Some((n, word)) => Err(Failed(alloc::format!("word {n} is {word:#x}"))),
+    }
 }

@@ -332,10 +332,15 @@ impl Slot {
         self.tail.set(Tail::new(cap.ty, cap.rights, last));
     }
 
+    /// All zero again. The links as well: when the memory around an empty slot becomes a frame, it
+    /// tells nobody where other slots lie.
     pub(crate) fn clear(&self) {
         self.base.set(0);
         self.size.set(0);
         self.set_data([0; 2]);
+        self.set_link(Side::Left, Link::NONE);
+        self.set_link(Side::Right, Link::NONE);
+        self.set_parent(None);
         self.tail.set(Tail::EMPTY);
     }
 

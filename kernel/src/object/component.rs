@@ -8,6 +8,7 @@ use abi::captype::COMPONENT_SLOTS;
 use abi::cptr::SLOT_BYTES;
 use abi::{CapType, ComponentId, Error, Rights};
 use cap::{Slot, SlotRef};
+use core::mem::offset_of;
 use core::ptr::NonNull;
 
 /// Which of a Component's own slots holds what.
@@ -96,6 +97,18 @@ impl Component {
         let slot = self.slots.get(own::SUPERVISOR as usize)?;
         let [_, badge] = slot.data();
         (slot.ty() == CapType::Entry).then(|| (Phys(slot.base()).pointer(), badge))
+    }
+
+    /// Fills all but the slots, which are the capability system's, with zeros: so it is not
+    /// configured, and who gets the memory learns nothing from it.
+    ///
+    /// # Safety
+    /// The component is live.
+    pub unsafe fn wipe(component: *mut Component) {
+        let own = offset_of!(Component, space);
+        let rest = size_of::<Component>() - own;
+        // SAFETY: the caller's promise; zero bytes are a value of each field.
+        unsafe { component.cast::<u8>().add(own).write_bytes(0, rest) }
     }
 
     pub const fn flags_for(no_preempt: bool) -> u64 {

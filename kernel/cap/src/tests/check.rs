@@ -7,6 +7,7 @@ use crate::slot::Reach;
 use crate::{Cap, Platform, SlotRef, mapping};
 use abi::Rights;
 use abi::captype::CapType;
+use abi::cptr::SLOT_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
@@ -197,6 +198,7 @@ fn places(w: &World, all: &[SlotRef]) {
     let in_tree: BTreeSet<usize> = all.iter().map(|slot| slot.address()).collect();
     for (address, slot) in &known {
         assert_eq!(in_tree.contains(address), !slot.is_empty(), "{slot:?}");
+        assert!(!slot.is_empty() || is_zero(*slot), "{slot:?} is not clean");
     }
     for slot in all {
         assert!(
@@ -205,6 +207,12 @@ fn places(w: &World, all: &[SlotRef]) {
         );
         assert!(!slot.is_deleting() || w.caps.deletion_pending());
     }
+}
+
+fn is_zero(slot: SlotRef) -> bool {
+    let words = slot.as_ptr().cast::<u64>();
+    // SAFETY: a slot is so many words, of cells, which nobody changes meanwhile.
+    (0..SLOT_BYTES / size_of::<u64>()).all(|n| unsafe { words.add(n).read() } == 0)
 }
 
 /// Every entry in use has one mapping, every mapping its table, object and entries; and nothing that

@@ -461,3 +461,28 @@ fn what_is_left_of_an_ancestor_may_be_what_a_descendant_names() {
         assert_eq!(w.caps.count(), 4 + 1);
     }
 }
+
+#[test]
+fn memory_that_held_slots_tells_nothing() {
+    let mut w = World::new();
+    // Under Ram that stays, so that the kernel makes no slot of its own in it.
+    w.make(RAM, CapType::L2CNode, FREE_RAM, 0, FREE).unwrap();
+    w.make(RAM, CapType::Component, FREE_RAM + 4 * PAGE, 0, FREE + 1)
+        .unwrap();
+    for (node, count) in [(FREE, 256), (FREE + 1, 4)] {
+        for n in 0..count {
+            let inner = w.caps.inner_slot(w.boot(node), n).unwrap();
+            let what = [RAM, DEV, L1, CONSOLE][n as usize % 4];
+            w.caps
+                .copy(inner, w.boot(what), Rights::all(), false)
+                .unwrap();
+        }
+    }
+    w.delete(w.boot(FREE)).unwrap();
+    w.delete(w.boot(FREE + 1)).unwrap();
+    let words = w.caps.platform.virt(BASE + FREE_RAM).cast::<u64>();
+    for n in 0..5 * PAGE as usize / size_of::<u64>() {
+        // SAFETY: inside the machine's memory, where no object is any more.
+        assert_eq!(unsafe { words.add(n).read() }, 0, "word {n}");
+    }
+}
