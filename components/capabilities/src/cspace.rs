@@ -317,7 +317,7 @@ pub fn places(work: &mut Work) -> Result<(), Failed> {
 }
 
 pub fn resize(work: &mut Work) -> Result<(), Failed> {
-    let [large, weak, frame, l2, far] = [0, 1, 2, 3, 4].map(at);
+    let [large, weak, frame, l2, far, ungranted] = [0, 1, 2, 3, 4, 5].map(at);
     // Twice the slots that there are.
     let bytes = cap::identify(CSPACE, CSPACE)?.bytes;
     let places = bytes / abi::cptr::SLOT_BYTES as u64;
@@ -342,6 +342,14 @@ pub fn resize(work: &mut Work) -> Result<(), Failed> {
         op::RESIZE,
         [cptr(CSPACE), 0, 0, 0, 0],
         Error::NotFound,
+    )?;
+    // Components with another root get only what may be granted.
+    work.mint(CSPACE, Rights::READ | Rights::WRITE, ungranted)?;
+    work.refuses(
+        large,
+        op::RESIZE,
+        [cptr(ungranted), 0, 0, 0, 0],
+        Error::NoRight,
     )?;
     work.refuses_all(
         CSPACE,

@@ -168,7 +168,7 @@ interfaces! {
         /// Each changes at once, from all of the old to all of the new. Capabilities to the old root stay
         /// what they are.
         RESIZE = 9 ("new root (caller's CSpace)") -> ()
-        needs "WRITE; READ and WRITE on the new root"
+        needs "WRITE; READ and WRITE on the new root; GRANT on it where the old one is not the caller's"
         errors {
             NoRight "one of these is missing",
             NoCapability "no new root",
@@ -208,7 +208,8 @@ interfaces! {
             WrongType "it is no mapping",
             NotMapped "it is of another table",
         }
-        /// Changes the flags of consecutive entries, whichever mappings they belong to. All or none.
+        /// Changes the flags of consecutive entries, whichever mappings they belong to. All or none,
+        /// unless it has said Again: a later call may meet what cannot be changed.
         MODIFY = 3 ("first entry, count << 16, flags << 32") -> ()
         needs "WRITE"
         errors {

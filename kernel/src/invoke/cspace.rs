@@ -65,6 +65,9 @@ pub fn invoke(call: &mut Call) -> Result {
             let new = call.lookup_typed(a0, CapType::L1CNode)?;
             // As for CONFIGURE: whose root it is can do all that it allows.
             new.need(Rights::READ | Rights::WRITE)?;
+            if foreign {
+                new.need(Rights::GRANT)?;
+            }
             let old = call.object;
             change_root(call.cpu, old, new)?;
         }
