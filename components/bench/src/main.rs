@@ -14,9 +14,9 @@ use abi::start::StartInfo;
 use abi::{CPtr, Error, ThreadId};
 use bench::method;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use rt::cap;
 use rt::fault::{Fault, Verdict};
 use rt::suite::Suite;
+use rt::{alone, cap};
 
 use crate::other::Between;
 use bench::stock::{READ_WRITE, Stock, WINDOW};
@@ -25,7 +25,7 @@ rt::component! {
     start: start,
     thread: main,
     fault: fault,
-    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => control }
+    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => alone::control }
 }
 
 // Every atomic here is sequentially consistent: one core, and none of them is in what is measured.
@@ -71,7 +71,7 @@ fn thread(name: &str) -> Result<CPtr, Error> {
 /// `init` waits here while the measurements run.
 fn sched(call: rt::Call) -> rt::Reply {
     if call.method == rt::sched::method::BLOCK {
-        let own = thread("thread:bench.0")?;
+        let own = alone::own_thread()?;
         loop {
             cap::thread::switch(own)?;
             if INIT_GOES_ON.swap(false, Ordering::SeqCst) {
@@ -79,10 +79,6 @@ fn sched(call: rt::Call) -> rt::Reply {
             }
         }
     }
-    Ok([0; 4])
-}
-
-fn control(_call: rt::Call) -> rt::Reply {
     Ok([0; 4])
 }
 
@@ -114,7 +110,7 @@ fn measurements(stock: &mut Stock) -> Result<(), Error> {
     measure::objects(stock)?;
     // `init` is in `block`, which is in this component, and switches back.
     measure::switches("switch-here", thread("thread:init.0")?)?;
-    let own = thread("thread:bench.0")?;
+    let own = alone::own_thread()?;
     let other = other::make(stock, own, OTHER, Between::Nothing)?;
     measure::switches("switch-there", other)?;
     measure::switch_parts(other, own)?;
@@ -130,7 +126,7 @@ fn measurements(stock: &mut Stock) -> Result<(), Error> {
 /// A switch to another component and back keeps what a call keeps, and shows neither side anything
 /// of the other's. (The other side ends the machine when it sees something.)
 fn switch_keeps(stock: &mut Stock) -> Result<(), Error> {
-    let checker = other::make(stock, thread("thread:bench.0")?, CHECKER, Between::Checks)?;
+    let checker = other::make(stock, alone::own_thread()?, CHECKER, Between::Checks)?;
     for _ in 0..3 {
         if measure::full_switch(checker) != 0 {
             return Err(Error::Unknown);

@@ -6,14 +6,14 @@ use abi::{CPtr, CapType, Error, Rights};
 use rt::cap;
 
 use crate::cspace::full;
-use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, THREAD, Work, at, cptr, scratch};
+use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, Work, at, cptr, scratch};
 
 const WEAK: CPtr = at(0);
 const FRAME: CPtr = at(1);
 const THREAD_SLOT: CPtr = at(2);
 
 pub fn core(work: &mut Work) -> Result<(), Failed> {
-    let own = rt::grant(THREAD).ok_or(Error::NotFound)?.cap;
+    let own = rt::alone::own_thread()?;
     work.mint(KERNEL, Rights::empty(), WEAK)?;
     work.make(CapType::Frame, PAGE_BYTES, FRAME)?;
     work.make(CapType::Thread, PAGE_BYTES, THREAD_SLOT)?;

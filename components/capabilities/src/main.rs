@@ -17,7 +17,7 @@ use abi::Error;
 use abi::start::StartInfo;
 use abi::start::slot::{CONSOLE, CSPACE, KERNEL};
 use alloc::string::String;
-use rt::cap;
+use rt::alone;
 use rt::suite::Suite;
 
 use crate::trace::{Trace, unknown_operations};
@@ -26,26 +26,11 @@ use crate::work::{Failed, Work};
 rt::component! {
     start: start,
     thread: main,
-    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => control }
+    serve: { stubs::sched::INTERFACE => alone::sched, stubs::sched_control::INTERFACE => alone::control }
 }
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
-}
-
-/// `init` waits here while the tests run.
-fn sched(call: rt::Call) -> rt::Reply {
-    if call.method == rt::sched::method::BLOCK {
-        let own = rt::grant(work::THREAD).ok_or(Error::NotFound)?.cap;
-        loop {
-            cap::thread::switch(own)?;
-        }
-    }
-    Ok([0; 4])
-}
-
-fn control(_call: rt::Call) -> rt::Reply {
-    Ok([0; 4])
 }
 
 fn main(_argument: u64) -> ! {

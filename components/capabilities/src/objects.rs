@@ -5,7 +5,7 @@ use abi::op::{component as op, cspace, table, thread as thread_op};
 use abi::start::slot::CSPACE;
 use abi::{CPtr, CapType, Error, Rights, ThreadId};
 
-use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, READ, THREAD, Work, at, cptr, run, scratch};
+use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, READ, Work, at, cptr, run, scratch};
 
 const L1: CPtr = at(0);
 const PML4: CPtr = at(1);
@@ -18,10 +18,6 @@ const WEAK_OBJECT: CPtr = at(6);
 const KERNEL_ADDRESS: u64 = 1 << 63;
 /// Numbers that no component or thread of the image has.
 const ID: u64 = 50;
-
-fn own_thread() -> Result<CPtr, Failed> {
-    Ok(rt::grant(THREAD).ok_or(Error::NotFound)?.cap)
-}
 
 /// What a component is made of, and one that is not configured.
 fn parts(work: &mut Work) -> Result<(), Failed> {
@@ -131,7 +127,7 @@ pub fn thread(work: &mut Work) -> Result<(), Failed> {
     if work.gives(OBJECT, thread_op::IDENTIFY, [0; 5])? != [1, ID, 0, 0] {
         return Err(Error::Unknown.into());
     }
-    work.gives(own_thread()?, thread_op::SWITCH, [0; 5])
+    work.gives(rt::alone::own_thread()?, thread_op::SWITCH, [0; 5])
         .map(drop)
 }
 

@@ -10,8 +10,6 @@ use rt::cap;
 
 use crate::trace::{Trace, capabilities};
 
-/// The component's own thread.
-pub const THREAD: &str = "thread:capabilities.0";
 /// Slots that the cases use: an L2 CNode of their own.
 const L1_INDEX: u32 = 1;
 const SLOTS: u32 = 256;

@@ -16,6 +16,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod alone;
 pub mod backtrace;
 pub mod cap;
 pub mod cbuf;

@@ -15,6 +15,7 @@ use abi::start::StartInfo;
 use abi::start::slot::{CSPACE, KERNEL};
 use abi::{CPtr, CapType, Error};
 use bench::stock::Stock;
+use rt::alone;
 use rt::cap;
 use rt::suite::Suite;
 
@@ -23,7 +24,7 @@ use crate::database::Database;
 rt::component! {
     start: start,
     thread: main,
-    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => control }
+    serve: { stubs::sched::INTERFACE => alone::sched, stubs::sched_control::INTERFACE => alone::control }
 }
 
 /// log2 of the capabilities that the database is filled with, one size after another, as far as
@@ -35,21 +36,6 @@ const WHOLE: CPtr = CPtr::new(0, 255);
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
-}
-
-/// `init` waits here while the measurements run.
-fn sched(call: rt::Call) -> rt::Reply {
-    if call.method == rt::sched::method::BLOCK {
-        let own = rt::grant("thread:bench.0").ok_or(Error::NotFound)?.cap;
-        loop {
-            cap::thread::switch(own)?;
-        }
-    }
-    Ok([0; 4])
-}
-
-fn control(_call: rt::Call) -> rt::Reply {
-    Ok([0; 4])
 }
 
 fn main(_argument: u64) -> ! {

@@ -14,7 +14,7 @@ mod sizes;
 use abi::Error;
 use abi::start::StartInfo;
 use bench::{BATCHES, middle};
-use rt::cap;
+use rt::alone;
 use rt::suite::Suite;
 
 use crate::area::{Area, LARGE, SMALL};
@@ -24,26 +24,11 @@ rt::component! {
     start: start,
     thread: main,
     fault: appel::fault,
-    serve: { stubs::sched::INTERFACE => sched, stubs::sched_control::INTERFACE => control }
+    serve: { stubs::sched::INTERFACE => alone::sched, stubs::sched_control::INTERFACE => alone::control }
 }
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
-}
-
-/// `init` waits here while the measurements run.
-fn sched(call: rt::Call) -> rt::Reply {
-    if call.method == rt::sched::method::BLOCK {
-        let own = rt::grant("thread:bench.0").ok_or(Error::NotFound)?.cap;
-        loop {
-            cap::thread::switch(own)?;
-        }
-    }
-    Ok([0; 4])
-}
-
-fn control(_call: rt::Call) -> rt::Reply {
-    Ok([0; 4])
 }
 
 /// Prints a figure: what it is, its size in pages, the operations that were measured together, and
