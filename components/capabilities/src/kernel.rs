@@ -1,6 +1,6 @@
 //! Operations on the core, interrupts and the console.
 
-use abi::op::{console as console_op, cspace, irq, kernel as op};
+use abi::op::{console as console_op, cspace, irq, kernel as op, ports as ports_op};
 use abi::start::slot::{CONSOLE, CSPACE, KERNEL};
 use abi::{CPtr, CapType, Error, Rights};
 use rt::cap;
@@ -172,4 +172,39 @@ pub fn console(work: &mut Work) -> Result<(), Failed> {
     work.refuses(CONSOLE, console_op::WRITE, [33, 0, 0, 0, 0], Error::BadSize)?;
     work.mint(CONSOLE, Rights::READ, WEAK)?;
     work.refuses(WEAK, console_op::WRITE, [0; 5], Error::NoRight)
+}
+
+/// With the wall clock's ports: the index of a register, and its value.
+pub fn ports(work: &mut Work) -> Result<(), Failed> {
+    let grant = rt::grant("clock").ok_or(Error::NotFound)?;
+    let (clock, index) = (grant.cap, grant.base);
+    let data = index + 1;
+    for seconds in [0, 2] {
+        work.gives(clock, ports_op::OUT, [index, 1, seconds, 0, 0])?;
+        let value = work.gives(clock, ports_op::IN, [data, 1, 0, 0, 0])?[0];
+        // Two decimal digits, or binary; never more than 0x59.
+        if value > 0x59 {
+            return Err(Failed(alloc::format!("register {seconds} is {value:#x}")));
+        }
+    }
+    for op in [ports_op::IN, ports_op::OUT] {
+        work.refuses_all(
+            clock,
+            op,
+            &[
+                ([index, 3, 0, 0, 0], Error::BadArgument),
+                ([index, 1 << 32 | 1, 0, 0, 0], Error::BadArgument),
+                ([index - 1, 1, 0, 0, 0], Error::OutOfRange),
+                ([index - 1, 2, 0, 0, 0], Error::OutOfRange),
+                ([data, 2, 0, 0, 0], Error::OutOfRange),
+                ([index, 4, 0, 0, 0], Error::OutOfRange),
+                ([1 << 16 | index, 1, 0, 0, 0], Error::OutOfRange),
+                ([u64::MAX, 1, 0, 0, 0], Error::OutOfRange),
+            ],
+        )?;
+    }
+    work.mint(clock, Rights::READ, WEAK)?;
+    work.refuses(WEAK, ports_op::OUT, [index, 1, 0, 0, 0], Error::NoRight)?;
+    work.mint(clock, Rights::WRITE, at(9))?;
+    work.refuses(at(9), ports_op::IN, [data, 1, 0, 0, 0], Error::NoRight)
 }

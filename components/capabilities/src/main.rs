@@ -56,6 +56,7 @@ fn main(_argument: u64) -> ! {
             suite.tell("interrupts", work.case(kernel::interrupts));
             suite.tell("memory that nobody holds", work.case(kernel::reclaim));
             suite.tell("console", work.case(kernel::console));
+            suite.tell("ports", work.case(kernel::ports));
             suite.tell("unknown operations", work.case(unknown));
         }
         Err(Failed(why)) => suite.tell::<String>("memory to work with", Err(why)),

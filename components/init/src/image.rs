@@ -21,6 +21,7 @@ use crate::grants::{Grants, name};
 use crate::memory::{Rest, Stock};
 use crate::space::{Space, Window};
 use crate::trouble::{Doing, Result, Trouble};
+use crate::wall;
 
 const PAGE_BYTES: u64 = PAGE as u64;
 const READ_WRITE: MapFlags = MapFlags::READ.union(MapFlags::WRITE);
@@ -301,6 +302,14 @@ impl<'a> Builder<'a> {
                 .grants
                 .lesser(slot::RECLAIM, init_slot::KERNEL, Rights::EXECUTE)?;
         }
+        if draft.component.has(Right::Clock) {
+            let slot = self.stock.slot().doing("find a slot")?;
+            let (first, count) = (u64::from(wall::PORTS.start), wall::PORTS.len() as u64);
+            let (all, ports) = (init_slot::IO_PORTS, CapType::IoPorts);
+            cap::retype(init_slot::CSPACE, slot, all, ports, 1, first, count)
+                .doing("cut the clock's ports out")?;
+            draft.grants.grant("clock", slot, first, count)?;
+        }
         Ok(())
     }
 
@@ -408,7 +417,7 @@ impl<'a> Builder<'a> {
 
     /// Remaining memory to its manager and to nobody else, start information to everyone.
     fn finish(&mut self, mut drafts: Vec<Draft<'a>>, threads: &[Made]) -> Result<Vec<Built<'a>>> {
-        let (epoch_tsc, epoch_seconds) = crate::wall::read();
+        let (epoch_tsc, epoch_seconds) = wall::read();
         let mut pages = Vec::new();
         for draft in &mut drafts {
             let place = self.entrance(draft).map_err(of(&draft.component.name))?;

@@ -5,6 +5,8 @@ use abi::start::init_slot;
 use init::clock::{REGISTERS, Reading, UPDATING, seconds};
 use rt::cap::ports;
 
+/// Index and data of the clock's registers.
+pub const PORTS: core::ops::Range<u16> = INDEX..DATA + 1;
 const INDEX: u16 = 0x70;
 const DATA: u16 = 0x71;
 /// Reads until two agree; a clock that never settles is no clock.

@@ -385,6 +385,9 @@ fn grants(one: &Component, all: &[Component]) -> usize {
     if one.memory.is_some() {
         count += 2;
     }
+    if one.has(Right::Clock) {
+        count += 1;
+    }
     if one.has(Right::CbufClients) {
         count += 1;
         count += 2 * all.iter().filter(|c| c.pool.is_some()).count();

@@ -18,18 +18,21 @@ pub enum Right {
     CSpace,
     /// The CBUF region of every component that has a pool.
     CbufClients,
+    /// The I/O ports of the wall clock.
+    Clock,
     /// Every thread, and interrupts off while it runs: the scheduler.
     Threads,
 }
 
 impl Right {
-    pub const ALL: [Right; 7] = [
+    pub const ALL: [Right; 8] = [
         Right::Console,
         Right::Dma,
         Right::Kernel,
         Right::Ram,
         Right::CSpace,
         Right::CbufClients,
+        Right::Clock,
         Right::Threads,
     ];
 
@@ -42,6 +45,7 @@ impl Right {
             Right::Ram => "ram",
             Right::CSpace => "cspace",
             Right::CbufClients => "cbuf-clients",
+            Right::Clock => "clock",
             Right::Threads => "threads",
         }
     }
