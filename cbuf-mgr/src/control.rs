@@ -132,18 +132,29 @@ impl Control {
     }
 
     /// Takes a buffer of 2^`order` pages from a shelf of the client's, whatever its thread does
-    /// meanwhile; false where it lies on none, or is allocated again. Its thread may find it
-    /// marked inconsistent there, and forgets it then.
+    /// meanwhile; false where it lies on none, or is allocated again.
     pub fn unshelve<M: Machine>(&self, machine: &M, id: CbufId, order: u32) -> bool {
-        let Some(record) = self.record(id) else {
-            return false;
-        };
-        if !self.shelves().lists(id, order) {
+        self.record(id).is_some_and(|record| {
+            let listed = || self.shelves().lists(id, order);
+            Self::take_idle(record, order, listed, || machine.barrier())
+        })
+    }
+
+    /// Takes a buffer away that is `listed` on a shelf, unless it is not any more once every
+    /// processor has passed the `barrier`. Its thread may find it marked inconsistent there, and
+    /// forgets it then.
+    pub fn take_idle(
+        record: &Record,
+        order: u32,
+        listed: impl Fn() -> bool,
+        barrier: impl FnOnce(),
+    ) -> bool {
+        if !listed() {
             return false;
         }
         record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
-        machine.barrier();
-        if !self.shelves().lists(id, order) {
+        barrier();
+        if !listed() {
             return false;
         }
         let state = record.load();

@@ -211,7 +211,7 @@ impl Collection {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use libcbuf::meta::State;

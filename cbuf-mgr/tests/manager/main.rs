@@ -1,5 +1,7 @@
 //! The manager with real clients in one process, over a machine of plain memory.
 
+#![cfg(not(loom))]
+
 mod aggregates;
 mod common;
 mod model;

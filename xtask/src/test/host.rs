@@ -50,7 +50,8 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
     }
     if !outcomes.quick && outcomes.wants("loom") {
         let mut cargo = project.cargo();
-        cargo.args(["test", "--release", "-p", "libcbuf", "--lib", "--tests"]);
+        cargo.args(["test", "--release", "-p", "libcbuf", "-p", "cbuf-mgr"]);
+        cargo.args(["--lib", "--tests"]);
         cargo
             .env("RUSTFLAGS", "--cfg loom")
             .env("LOOM_MAX_PREEMPTIONS", "2");

@@ -1,0 +1,271 @@
+//! The manager's own changes of records against the clients' library, both as they ship, under
+//! every interleaving. Run with `RUSTFLAGS="--cfg loom" cargo test -p cbuf-mgr --test loom
+//! --release`.
+
+#![cfg(loom)]
+
+use abi::layout::LEAF_RECORDS;
+use abi::{ComponentId, Error};
+use cbuf_mgr::control::{Control, Withdrawn};
+use cbuf_mgr::liveness::{Counts, Look, Verdict, judge};
+use libcbuf::meta::{CbufId, Record, RecordOffset, State};
+use libcbuf::primitive::{AtomicBool, AtomicU32, Ordering, light_barrier};
+use libcbuf::ring::{Producer, Ring};
+use libcbuf::shelf::{Shelf, Shelves};
+use libcbuf::trie::Trie;
+use libcbuf::{Client, Manager};
+use loom::sync::Arc;
+use loom::thread;
+use std::cell::Cell;
+
+const ID: CbufId = CbufId(3);
+const A: ComponentId = ComponentId(1);
+const B: ComponentId = ComponentId(2);
+const PAGE: u64 = 7;
+
+thread_local! {
+    /// How often the manager was told of a last free. The model's threads share one of the host's.
+    static TOLD: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A manager that has nothing, and counts what it is told.
+struct Deaf;
+
+impl Manager for Deaf {
+    fn collect(&self, _order: u32, _wait: bool) -> Result<u32, Error> {
+        Ok(0)
+    }
+    fn map(&self, _id: u32, _from: ComponentId) -> Result<(), Error> {
+        Err(Error::BadBuffer)
+    }
+    fn relinquish(&self, _id: u32) -> Result<(), Error> {
+        TOLD.set(TOLD.get() + 1);
+        Ok(())
+    }
+    fn seal(&self, _id: u32) -> Result<(), Error> {
+        Err(Error::BadBuffer)
+    }
+}
+
+/// What one component shares with the manager.
+struct Component {
+    root: Vec<AtomicU32>,
+    leaves: Vec<Record>,
+    ring: Ring,
+    shelves: Shelves,
+}
+
+impl Component {
+    /// The record of [`ID`] says `state`.
+    fn new(state: State) -> Self {
+        TOLD.set(0);
+        let component = Self {
+            root: vec![AtomicU32::new(Trie::PRESENT)],
+            leaves: (0..LEAF_RECORDS).map(|_| Record::default()).collect(),
+            ring: Ring::default(),
+            shelves: Shelves::default(),
+        };
+        component.record().state.store(state.0, Ordering::SeqCst);
+        component
+    }
+
+    fn record(&self) -> &Record {
+        &self.leaves[ID.0 as usize]
+    }
+
+    fn client(&self) -> Client {
+        // SAFETY: whoever asks drops the client before the component, and looks at ids of the
+        // first leaf only.
+        unsafe {
+            Client::new(
+                self.root.as_ptr(),
+                &self.ring,
+                self.leaves.as_ptr(),
+                &self.shelves,
+                &Deaf,
+            )
+        }
+    }
+}
+
+fn referenced(count: u64) -> State {
+    State(State::new(PAGE, 0, 0).0 + count)
+}
+
+/// A pool shrinks while its client allocates: one of them has the buffer, and what was taken from
+/// the list is discarded by the pop that finds it, so that its id may be used again.
+#[test]
+fn shrinking_and_allocation_do_not_both_get_a_free_buffer() {
+    loom::model(|| {
+        let shared = Arc::new(Component::new(State::new(PAGE, 0, State::FREE)));
+        shared.ring.hand_over(&mut Producer::default(), &[ID]);
+        let other = shared.clone();
+        let manager = thread::spawn(move || Control::withdraw(other.record()));
+        let client = shared.client();
+        let allocated = client.try_alloc(1);
+        let withdrawn = manager.join().unwrap();
+        let state = shared.record().load();
+        match allocated {
+            Ok((address, id)) => {
+                assert_eq!((address as usize, id), (PAGE as usize * 4096, ID));
+                assert_eq!(withdrawn, Withdrawn::InUse);
+                assert_eq!(state.0 & Shelf::MASK, Shelf::IDLE);
+            }
+            Err(error) => {
+                assert_eq!(
+                    (error, withdrawn),
+                    (Error::NoMemory, Withdrawn::Inconsistent)
+                );
+                assert_eq!(state, State::EMPTY);
+            }
+        }
+    });
+}
+
+/// A buffer ends while its receiver takes a reference: it is the receiver's, or gone.
+#[test]
+fn ending_and_receiving_do_not_both_get_garbage() {
+    loom::model(|| {
+        let shared = Arc::new(Component::new(referenced(0)));
+        shared
+            .record()
+            .senders
+            .store(Record::bit(A), Ordering::SeqCst);
+        let other = shared.clone();
+        let manager = thread::spawn(move || Control::withdraw(other.record()));
+        let received = shared.client().cbuf2buf(ID, 0, 1, A);
+        let withdrawn = manager.join().unwrap();
+        let state = shared.record().load();
+        if received.is_ok() {
+            assert_eq!(withdrawn, Withdrawn::InUse);
+            assert_eq!(state, referenced(1));
+        } else {
+            assert_eq!(withdrawn, Withdrawn::Gone);
+            assert_eq!(state, State::EMPTY);
+        }
+        assert_eq!(
+            shared.record().received.load(Ordering::SeqCst),
+            u32::from(received.is_ok())
+        );
+    });
+}
+
+/// Garbage is handed over again while somebody names its id, who was never sent it: the reference
+/// taken for the check and the new owner exclude each other.
+#[test]
+fn a_stray_receipt_does_not_meet_a_hand_over() {
+    loom::model(|| {
+        let shared = Arc::new(Component::new(referenced(0)));
+        let other = shared.clone();
+        let free = State::new(PAGE, 0, State::FREE);
+        let manager = thread::spawn(move || Control::restate(other.record(), free));
+        assert!(shared.client().cbuf2buf(ID, 0, 1, B).is_err());
+        let restated = manager.join().unwrap();
+        let expected = if restated { free } else { referenced(0) };
+        assert_eq!(shared.record().load(), expected);
+    });
+}
+
+/// A live buffer is asked for while it is freed: its last free tells, or is seen.
+#[test]
+fn a_last_free_is_seen_or_told() {
+    loom::model(|| {
+        let shared = Arc::new(Component::new(referenced(1)));
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let record = other.record();
+            record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
+            judge([record].into_iter(), Counts::default(), u64::MAX)
+        });
+        // SAFETY: the reference that the record begins with.
+        unsafe { shared.client().cbuf_free(ID) };
+        let seen = manager.join().unwrap() == Verdict::Garbage;
+        assert!(seen || TOLD.get() == 1);
+        assert_eq!(shared.record().load().references(), 0);
+    });
+}
+
+/// A thread puts a buffer on its shelf and allocates it again while its pool shrinks: one of them
+/// has it in the end, and the other knows.
+#[test]
+fn shrinking_and_allocation_do_not_both_get_a_shelved_buffer() {
+    loom::model(|| {
+        let idle = State(State::new(PAGE, 0, State::EXCLUSIVE).0 + 1);
+        let shared = Arc::new((Component::new(idle), Shelf::default()));
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let (component, shelf) = &*other;
+            let listed = || shelf.at(0) == Some(ID);
+            Control::take_idle(component.record(), 0, listed, light_barrier)
+        });
+        let (component, shelf) = &*shared;
+        let record = component.record();
+        let mut allocated = false;
+        if shelf.put(RecordOffset::of(ID), record) {
+            assert_eq!(shelf.take(), Some(RecordOffset::of(ID)));
+            allocated = Shelf::is_idle(record.load());
+        }
+        if !allocated {
+            // As the library does with what is wanted elsewhere. What is gone it forgets.
+            // SAFETY: the reference that the record begins with.
+            unsafe { component.client().cbuf_free(ID) };
+        }
+        let taken = manager.join().unwrap();
+        let told = TOLD.get() == 1;
+        assert_eq!([allocated, told, taken].iter().filter(|b| **b).count(), 1);
+        assert_eq!(taken, record.load().page_number() == 0);
+    });
+}
+
+/// Reads what stands in a record at that moment. The collector's loads are sequentially consistent,
+/// as all else that touches these words is; the checker knows that of exchanges only.
+#[derive(Clone, Copy)]
+struct Now<'r>(&'r Record);
+
+impl Look for Now<'_> {
+    fn sent(&self) -> u32 {
+        self.0.sent.fetch_add(0, Ordering::SeqCst)
+    }
+    fn received(&self) -> u32 {
+        self.0.received.fetch_add(0, Ordering::SeqCst)
+    }
+    fn sent_to(&self) -> u64 {
+        self.0.receivers.fetch_or(0, Ordering::SeqCst)
+    }
+    fn is_referenced(&self) -> bool {
+        State(self.0.state.fetch_or(0, Ordering::SeqCst)).references() != 0
+    }
+}
+
+/// The library sends, frees and receives, in the order in which it touches the words, while the
+/// collector looks.
+#[test]
+fn the_collector_leaves_what_is_sent_freed_and_received() {
+    loom::model(|| {
+        let shared = Arc::new([Component::new(referenced(1)), Component::new(referenced(0))]);
+        let [_, b] = &*shared;
+        b.record().senders.store(Record::bit(A), Ordering::SeqCst);
+        let sent = Arc::new(AtomicBool::new(false));
+        let (owner, arrived) = (shared.clone(), sent.clone());
+        let sender = thread::spawn(move || {
+            let client = owner[0].client();
+            // SAFETY: the reference that the record begins with, given up last.
+            unsafe {
+                client.cbuf_send(ID, B);
+                arrived.store(true, Ordering::Release);
+                client.cbuf_free(ID);
+            }
+        });
+        let records = shared.clone();
+        let collector = thread::spawn(move || {
+            let records = records.iter().map(|c| Now(c.record()));
+            judge(records, Counts::default(), u64::MAX)
+        });
+        if sent.load(Ordering::Acquire) {
+            assert!(b.client().cbuf2buf(ID, 0, 1, A).is_ok());
+        }
+        sender.join().unwrap();
+        // On its way, or B's.
+        assert_eq!(collector.join().unwrap(), Verdict::Live);
+    });
+}
