@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     pub limit: u64,
+    /// What it pays for ([`crate::charge`]).
     pub held: u64,
     /// Allocations that called the manager, since boot.
     pub calls: u64,
@@ -31,6 +32,10 @@ pub struct Memory {
     pub total: u64,
     /// In buffers that a component references or that are on their way.
     pub live: u64,
-    /// In buffers, whatever their state.
+    /// In buffers, whatever their state: what all pools hold, and `unpaid`.
     pub pooled: u64,
+    /// In buffers of owners that died, on nobody's account.
+    pub unpaid: u64,
+    /// In no buffer: `total` minus `pooled`.
+    pub unused: u64,
 }

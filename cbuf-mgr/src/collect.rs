@@ -41,9 +41,13 @@ impl<M: Machine> Manager<M> {
         if need > pool.terms.max_pages {
             return Err(Error::NoMemory);
         }
-        self.charge(caller, thread, |timing| timing.calls += 1);
+        self.note(caller, thread, |timing| timing.calls += 1);
         self.short_of_frames = false;
+        self.review_charges(caller)?;
         let mut ready = self.supply(caller, thread, order);
+        if ready == Ok(0) && self.charge_keepers(caller, start)? {
+            ready = self.supply(caller, thread, order);
+        }
         if wait && ready == Ok(0) {
             // First ask to be told, then look once more: a free between the two looks is
             // either seen by the second or tells us.
@@ -53,7 +57,7 @@ impl<M: Machine> Manager<M> {
             ready = self.supply(caller, thread, order);
         }
         let ticks = self.machine.ticks().wrapping_sub(start);
-        self.charge(caller, thread, |timing| timing.collecting_ticks += ticks);
+        self.note(caller, thread, |timing| timing.collecting_ticks += ticks);
         match ready? {
             0 if wait => {
                 self.wait(caller, thread);
@@ -61,7 +65,7 @@ impl<M: Machine> Manager<M> {
             }
             0 => {
                 // Whoever may not wait lacks the memory no less: the policy is to see it.
-                self.charge(caller, thread, |timing| timing.blocked_ticks += 1);
+                self.note(caller, thread, |timing| timing.blocked_ticks += 1);
                 Ok(Step::Ready(0))
             }
             count => Ok(Step::Ready(count)),
@@ -91,7 +95,7 @@ impl<M: Machine> Manager<M> {
     ) -> Result<u32, Error> {
         self.sweep(caller, found)?;
         let collected = found.len() as u64;
-        self.charge(caller, thread, |timing| {
+        self.note(caller, thread, |timing| {
             timing.collections += 1;
             timing.collected += collected;
         });
@@ -176,6 +180,7 @@ impl<M: Machine> Manager<M> {
             record.receivers.store(0, Ordering::SeqCst);
         }
         buffer.settled.receivers = 0;
+        buffer.kept = None;
         buffer.dead = 0;
         true
     }
@@ -186,6 +191,7 @@ impl<M: Machine> Manager<M> {
         owner: ComponentId,
         found: &mut Vec<CbufId>,
     ) -> Result<(), Error> {
+        let now = self.machine.ticks();
         let count = self.pool(owner)?.owned.len();
         found.try_reserve(count + 1).map_err(|_| Error::NoMemory)?;
         // From the end: ending a buffer moves the last one into its place.
@@ -195,15 +201,21 @@ impl<M: Machine> Manager<M> {
             // Most are in use by their owner or free, which one word tells. After a death the
             // whole look is wanted, for it sees what stands still.
             let state = pool.control.record(id).map(Record::load);
-            if state.is_some_and(|s| match s.references() {
-                0 => s.has(State::FREE),
-                _ => self.fallen == 0,
-            }) {
+            let referenced = state.is_some_and(|s| s.references() != 0);
+            let known = match referenced {
+                false => state.is_some_and(|s| s.has(State::FREE)),
+                true => self.fallen == 0 && pool.lent == 0,
+            };
+            if known {
                 continue;
             }
             match self.judge_again(id) {
-                Verdict::Live => {}
-                Verdict::Garbage => found.push(id),
+                Verdict::Live if referenced => self.owner_has(id),
+                Verdict::Live => self.note_keeper(id, now),
+                Verdict::Garbage => {
+                    self.forget_payer(id);
+                    found.push(id);
+                }
                 // Somebody took it after all: then it is live.
                 Verdict::Lost => drop(self.destroy(id)),
             }

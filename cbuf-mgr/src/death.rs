@@ -13,13 +13,18 @@ impl<M: Machine> Manager<M> {
     /// count as garbage once no living component can be meant. Costs a look at every buffer.
     pub fn component_died(&mut self, component: ComponentId) -> Result<(), Error> {
         let orphans = self.orphans.len();
-        let pool = self.pools[component.0 as usize % ComponentId::MAX]
-            .as_mut()
-            .filter(|p| p.terms.component == component)
-            .ok_or(Error::NotFound)?;
+        let pool = self.pool_mut(component).map_err(|_| Error::NotFound)?;
+        let owned = pool.owned.len();
+        let charged = core::mem::take(&mut pool.charged);
         self.orphans
-            .try_reserve(pool.owned.len())
+            .try_reserve(owned)
             .map_err(|_| Error::NoMemory)?;
+        for id in &charged {
+            self.forget_payer(*id);
+        }
+        let pool = self.pools[component.0 as usize]
+            .as_mut()
+            .ok_or(Error::NotFound)?;
         pool.alive = false;
         self.alive &= !crate::pool::bit(component);
         self.fallen |= crate::pool::bit(component);
@@ -43,13 +48,19 @@ impl<M: Machine> Manager<M> {
                 self.orphans.push(id);
             }
         }
-        pool.held = 0;
+        (pool.held, pool.lent) = (0, 0);
         self.free_ids.append(&mut pool.quarantine);
         pool.control.reset();
         for id in &self.orphans[orphans..] {
             self.mark_relinquish(*id);
         }
         self.end_orphans();
+        // What it paid for is too much, perhaps, for those whose it is.
+        for id in charged {
+            if let Ok(Some(owner)) = self.buffer(id).map(|b| b.owner) {
+                self.shrink(owner)?;
+            }
+        }
         self.wake_for_good(component);
         // Others' buffers that were on their way to it may be garbage now.
         self.wake_all();

@@ -88,6 +88,8 @@ impl<M: Machine> Manager<M> {
             settled: Counts::default(),
             dead: 0,
             stalled: None,
+            kept: None,
+            payer: None,
             sealed: false,
             place,
         });
@@ -148,6 +150,7 @@ impl<M: Machine> Manager<M> {
                 self.machine.unmap(holder.component, holder.mapping);
             }
         }
+        self.forget_payer(id);
         let Some(buffer) = self.buffers[id.0 as usize].take() else {
             return Err(Error::BadBuffer);
         };

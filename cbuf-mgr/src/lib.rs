@@ -15,6 +15,7 @@
 extern crate alloc;
 
 pub mod account;
+pub mod charge;
 pub mod collect;
 pub mod control;
 pub mod death;

@@ -33,6 +33,8 @@ static MANAGER: Mutex<Option<Manager<System>>> = Mutex::new(None);
 /// A thread that waits for memory looks again after this long: what it waits for may have come
 /// without a call of ours, into the ring while another thread of its component emptied it.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Who holds a buffer for longer than this, while its owner has none left, pays for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What was on its way to or from a component that died arrives in this time, or never.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,7 @@ fn set_up() -> Result<Manager<System>, Error> {
     }
     let mut manager = Manager::new(system, frames)?;
     manager.set_grace(rt::time::ticks(GRACE));
+    manager.set_patience(rt::time::ticks(PATIENCE));
     for (name, grant) in named("client:") {
         let peers = named("peers:").find(|(other, _)| *other == name);
         manager.add_client(Terms {
@@ -233,6 +236,10 @@ impl stubs::cbuf_policy::Server for Policy {
             timing.collections,
             timing.collected,
         ))
+    }
+
+    fn charges(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64), Error> {
+        with(|m| m.charges(component(number)?))
     }
 
     fn set_pool(&self, _caller: ComponentId, number: u32, pages: u64) -> Result<(), Error> {

@@ -33,6 +33,8 @@ pub struct Manager<M: Machine> {
     pub(crate) alive: u64,
     /// Components that ever died, as a bit set.
     pub(crate) fallen: u64,
+    /// Ticks after which whoever holds a buffer pays for it.
+    pub(crate) patience: u64,
     /// Ticks after which a send that a death concerns counts as lost.
     pub(crate) grace: u64,
     pub(crate) waiters: Waiters,
@@ -62,6 +64,7 @@ impl<M: Machine> Manager<M> {
             scratch: Vec::new(),
             alive: 0,
             fallen: 0,
+            patience: u64::MAX,
             grace: u64::MAX,
             waiters: Waiters::new(),
             short_of_frames: false,
@@ -89,6 +92,8 @@ impl<M: Machine> Manager<M> {
             control: Control::new(&mut self.machine, terms.component)?,
             limit: terms.pages,
             held: 0,
+            charged: Vec::new(),
+            lent: 0,
             owned: Vec::new(),
             quarantine: Vec::new(),
             alive: true,
@@ -188,7 +193,7 @@ impl<M: Machine> Manager<M> {
     }
 
     /// Adds to the accounts of a pool and of the thread in it.
-    pub(crate) fn charge(
+    pub(crate) fn note(
         &mut self,
         component: ComponentId,
         thread: ThreadId,
@@ -231,7 +236,15 @@ impl<M: Machine> Manager<M> {
             total: self.total_pages(),
             live,
             pooled: self.pooled,
+            unpaid: self.unpaid(),
+            unused: self.frames.free_pages(),
         }
+    }
+
+    fn unpaid(&self) -> u64 {
+        let orphans = self.orphans.iter().filter_map(|id| self.buffer(*id).ok());
+        let unpaid = orphans.filter(|b| b.payer.is_none());
+        unpaid.map(|b| b.pages()).sum()
     }
 
     /// What lies idle on all clients' shelves, sorted; as much as there is memory to list.

@@ -65,23 +65,31 @@ impl<M: Machine> Manager<M> {
         if !buffer.held_by(caller) {
             return Err(Error::BadBuffer);
         }
-        let owner = buffer.owner;
-        if let Some(record) = self.pool(caller)?.control.record(id) {
-            record.state.fetch_and(!State::RELINQUISH, SeqCst);
+        let (owner, paid) = (buffer.owner, buffer.payer == Some(caller));
+        if paid {
+            self.uncharge(id);
+            // Its own allocations have room again.
+            self.wake(caller);
         }
-        let excess = match owner {
-            Some(owner) => {
-                let pool = self.pool(owner)?;
-                pool.held > pool.limit
-            }
-            None => true,
-        };
-        if excess && self.judge(id) != Verdict::Live && self.destroy(id).is_ok() {
+        if self.is_excess(owner) && self.judge(id) != Verdict::Live && self.destroy(id).is_ok() {
             self.wake_all();
         } else if let Some(owner) = owner {
             self.wake(owner);
         }
+        // While it is wanted, the next last free here is told of, too.
+        if self.wanted(owner) == 0
+            && self.buffer(id).is_ok_and(|b| b.payer.is_none())
+            && let Some(record) = self.pool(caller)?.control.record(id)
+        {
+            record.state.fetch_and(!State::RELINQUISH, SeqCst);
+        }
         Ok(())
+    }
+
+    /// Whether what an owner has exceeds its limit, or it has none any more.
+    pub(crate) fn is_excess(&self, owner: Option<ComponentId>) -> bool {
+        let pool = owner.and_then(|owner| self.pool(owner).ok());
+        pool.is_none_or(|p| p.held > p.limit)
     }
 
     /// A client's `seal`: it cannot write the buffer any more until that is collected.

@@ -31,6 +31,11 @@ pub struct Buffer<F, T> {
     /// Since when nobody references it although something seems to be on its way, and the
     /// counts then.
     pub stalled: Option<(u64, Counts)>,
+    /// The component besides the owner that was last seen to have it, and since when, while the
+    /// owner had no reference.
+    pub kept: Option<(ComponentId, u64)>,
+    /// Who pays for it in the owner's stead.
+    pub payer: Option<ComponentId>,
     /// Write-protected at its owner's until it is collected.
     pub sealed: bool,
     /// Its place in its owner's list (or the orphans').
@@ -73,8 +78,13 @@ pub struct Pool {
     pub control: Control,
     /// Pages it may hold.
     pub limit: u64,
-    /// Pages it holds: buffers that it owns, whatever their state.
+    /// Pages it pays for: buffers that it owns, whatever their state, without those that others
+    /// pay for, and others' buffers that it held for too long.
     pub held: u64,
+    /// Others' buffers that it pays for.
+    pub charged: Vec<CbufId>,
+    /// Pages of its own that others pay for.
+    pub lent: u64,
     /// The buffers it owns.
     pub owned: Vec<CbufId>,
     /// Ids of destroyed buffers that its freelists still contain.

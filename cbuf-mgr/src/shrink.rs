@@ -29,7 +29,7 @@ impl<M: Machine> Manager<M> {
     }
 
     /// Takes back what a pool holds over its limit, as far as that is possible now.
-    fn shrink(&mut self, component: ComponentId) -> Result<(), Error> {
+    pub(crate) fn shrink(&mut self, component: ComponentId) -> Result<(), Error> {
         let pool = self.pool(component)?;
         if pool.held <= pool.limit {
             return Ok(());
@@ -125,8 +125,11 @@ impl<M: Machine> Manager<M> {
         let mut ended = 0;
         for place in (0..self.orphans.len()).rev() {
             let id: CbufId = self.orphans[place];
-            let over = self.judge_again(id) != Verdict::Live;
-            ended += usize::from(over && self.destroy(id).is_ok());
+            if self.judge_again(id) == Verdict::Live {
+                self.charge_orphan(id);
+            } else {
+                ended += usize::from(self.destroy(id).is_ok());
+            }
         }
         ended
     }

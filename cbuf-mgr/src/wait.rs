@@ -66,7 +66,7 @@ impl<M: Machine> Manager<M> {
         if let Ok(pool) = self.pool_mut(caller) {
             pool.waiting &= !thread_bit(thread);
             self.waiters.for_frames &= !thread_bit(thread);
-            self.charge(caller, thread, |timing| timing.blocked_ticks += ticks);
+            self.note(caller, thread, |timing| timing.blocked_ticks += ticks);
         }
     }
 

@@ -340,7 +340,7 @@ impl Host {
         })
     }
 
-    /// Checks the account against the machine: frames, pools and free pages.
+    /// Checks the account against the machine: frames, pools and free pages, to the page.
     pub fn check(&self) {
         self.with(|m| {
             let memory = m.memory();
@@ -350,7 +350,11 @@ impl Host {
             let limits: u64 = usage.clone().map(|u| u.limit).sum();
             let held: u64 = usage.map(|u| u.held).sum();
             assert_eq!(memory.free, memory.total - limits);
-            assert!(held <= memory.pooled);
+            assert_eq!(held + memory.unpaid, memory.pooled);
+            assert_eq!(memory.unused + memory.pooled, memory.total);
+            let charges = (0..64).filter_map(|c| m.charges(ComponentId(c)).ok());
+            let (charged, lent) = charges.fold((0, 0), |(a, b), (c, l)| (a + c, b + l));
+            assert!(lent <= charged && charged <= held);
             assert!(memory.live <= memory.pooled);
             assert!(memory.pooled <= memory.total);
         });

@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 mod aggregates;
+mod charging;
 mod common;
 mod model;
 mod paths;

@@ -5,6 +5,7 @@
 
 use crate::common::{Host, PAGE};
 use abi::ComponentId;
+use cbuf_mgr::Step;
 use libcbuf::primitive::Ordering;
 use libcbuf::{Buffer, Cbuf, CbufRef, Client};
 use proptest::prelude::*;
@@ -44,8 +45,12 @@ fn stamp(bytes: &mut [u8], tag: u64) {
 }
 
 impl World {
-    fn new() -> Self {
+    /// With `strict`, whoever holds a buffer pays for it as soon as its owner lacks memory.
+    fn new(strict: bool) -> Self {
         let host = Host::new(40);
+        if strict {
+            host.with(|m| m.set_patience(0));
+        }
         let clients = (1..=HOSTILE)
             .map(|c| host.client(c, if c == HOSTILE { 4 } else { POOL }, 24))
             .collect();
@@ -82,7 +87,14 @@ impl World {
         let Some(held) = self.held.get(which % self.held.len().max(1)) else {
             return;
         };
-        let wire = held.cbuf.send(ComponentId(to));
+        // Some are sealed, which the library does only to what is its own.
+        let wire = match which % 3 {
+            0 => held
+                .cbuf
+                .send_sealed(ComponentId(to))
+                .unwrap_or_else(|_| held.cbuf.send(ComponentId(to))),
+            _ => held.cbuf.send(ComponentId(to)),
+        };
         if to == HOSTILE {
             self.tainted.insert(wire.id);
             let _ = Cbuf::receive(self.client(HOSTILE), wire, ComponentId(held.client))
@@ -128,7 +140,7 @@ impl World {
     fn misbehave(&mut self, what: usize, value: u64) {
         let hostile = ComponentId(HOSTILE);
         let id = libcbuf::CbufId(value as u32 % 64);
-        match what % 7 {
+        match what % 9 {
             0 => drop(
                 self.host
                     .with(|m| m.map(hostile, id, ComponentId((value >> 8) as u16 % 70))),
@@ -145,6 +157,10 @@ impl World {
                 self.host
                     .with(|m| m.collect(hostile, abi::ThreadId(9), 0, false)),
             ),
+            7 => drop(self.host.with(|m| m.seal(hostile, id))),
+            8 => {
+                let _ = self.host.with(|m| m.physical(hostile, id));
+            }
             5 => self.name(id.0, (value >> 8) as u16 % HONEST + 1),
             _ => drop(self.host.with(|m| m.set_pool(hostile, value % 6))),
         }
@@ -246,8 +262,21 @@ fn honest_step(world: &mut World, op: Op) {
         5..=7 => world.send(b, client),
         8..=10 => world.receive(b),
         11..=14 => world.free(b),
-        _ => {
+        15 if c % 2 == 0 => {
             let _ = world.host.with(|m| m.set_pool(ComponentId(client), c % 20));
+        }
+        // A thread that waits, and gives up or is told.
+        _ => {
+            let (component, thread) = (ComponentId(client), abi::ThreadId(20 + client));
+            let order = b as u32 % 4;
+            if world
+                .host
+                .with(|m| m.collect(component, thread, order, true))
+                == Ok(Step::Block)
+            {
+                assert!(world.host.with(|m| m.usage(component)).unwrap().blocked > 0);
+                world.host.with(|m| m.unblocked(component, thread, 1));
+            }
         }
     }
 }
@@ -256,8 +285,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn honest_clients_lose_nothing(ops in ops()) {
-        let mut world = World::new();
+    fn honest_clients_lose_nothing(ops in ops(), strict: bool) {
+        let mut world = World::new(strict);
         for op in ops {
             honest_step(&mut world, op);
             world.check();
@@ -266,8 +295,8 @@ proptest! {
     }
 
     #[test]
-    fn deaths_take_only_what_was_theirs(ops in ops()) {
-        let mut world = World::new();
+    fn deaths_take_only_what_was_theirs(ops in ops(), strict: bool) {
+        let mut world = World::new(strict);
         for op in ops {
             if op.0 % 17 == 16 {
                 let client = (op.1 % HONEST as usize) as u16 + 1;
@@ -288,8 +317,8 @@ proptest! {
     }
 
     #[test]
-    fn a_hostile_client_hurts_only_itself(ops in ops()) {
-        let mut world = World::new();
+    fn a_hostile_client_hurts_only_itself(ops in ops(), strict: bool) {
+        let mut world = World::new(strict);
         for op in ops {
             let (kind, a, b, c) = op;
             match kind % 8 {

@@ -199,6 +199,30 @@ fn shrinking_takes_garbage_free_and_live_buffers_back() {
 }
 
 #[test]
+fn what_is_wanted_back_is_told_of_wherever_the_last_reference_ends() {
+    let host = Host::new(64);
+    let (a, b, c) = (
+        host.client(1, 1, 1),
+        host.client(2, 1, 1),
+        host.client(3, 1, 1),
+    );
+    let page = filled(a, 1, 1);
+    let at_b = Cbuf::receive(b, page.send(B), A).unwrap();
+    drop(page);
+    let at_c = Cbuf::receive(c, at_b.send(C), B).unwrap();
+    host.with(|m| m.set_pool(A, 0)).unwrap();
+    let held = || host.with(|m| m.usage(A).unwrap().held);
+    // B is done with it, which is told, and gets it again.
+    drop(at_b);
+    let again = Cbuf::receive(b, at_c.send(B), C).unwrap();
+    drop(at_c);
+    assert_eq!(held(), 1);
+    drop(again);
+    assert_eq!(held(), 0);
+    host.check();
+}
+
+#[test]
 fn limits_and_maxima_hold() {
     let host = Host::new(20);
     let _a = host.client(1, 8, 30);
