@@ -1,6 +1,6 @@
 //! All memory that there is, cycled through every type: in the end it is there as it was.
 
-use abi::start::slot::{CSPACE, KERNEL};
+use abi::start::slot::{CSPACE, RECLAIM};
 use abi::{CPtr, CapType, Error, Rights};
 use alloc::format;
 use alloc::string::String;
@@ -40,7 +40,7 @@ fn free(cptr: &CPtr) -> bool {
 fn reclaim() -> Result<Vec<Piece>, Failed> {
     let mut pieces = Vec::new();
     for slot in (FIRST..FIRST + PIECES).map(CPtr).filter(free) {
-        match cap::kernel::reclaim(KERNEL, slot) {
+        match cap::kernel::reclaim(RECLAIM, slot) {
             Ok((base, bytes)) => pieces.push((base, bytes, slot)),
             Err(Error::NotFound) => break,
             Err(error) => return Err(error.into()),
@@ -192,7 +192,7 @@ fn round(pieces: &[Piece], random: &mut Random) -> Result<(), Failed> {
     let claimed = CPtr(FIRST + PIECES);
     for base in lost {
         for offset in [0, 4 * PAGE_BYTES] {
-            match cap::kernel::claim(KERNEL, claimed, base + offset) {
+            match cap::kernel::claim(RECLAIM, claimed, base + offset) {
                 Ok(_) => {
                     cap::revoke(CSPACE, claimed)?;
                     cap::delete(CSPACE, claimed)?;

@@ -1,7 +1,7 @@
 //! Operations on the core, interrupts and the console.
 
 use abi::op::{console as console_op, cspace, irq, kernel as op, ports as ports_op};
-use abi::start::slot::{CONSOLE, CSPACE, KERNEL};
+use abi::start::slot::{CONSOLE, CSPACE, KERNEL, RECLAIM};
 use abi::{CPtr, CapType, Error, Rights};
 use rt::cap;
 
@@ -71,15 +71,17 @@ pub fn interrupts(work: &mut Work) -> Result<(), Failed> {
 pub fn reclaim(work: &mut Work) -> Result<(), Failed> {
     let (lost, to) = (at(1), at(2));
     for (number, address) in [(op::RECLAIM, 0), (op::CLAIM, 0)] {
+        // Who may use the core may not take its memory.
+        work.refuses(KERNEL, number, [cptr(to), 0, 0, 0, 0], Error::NoRight)?;
         let args = |slot| [slot, address, 0, 0, 0];
-        work.refuses(KERNEL, number, args(NOWHERE), Error::BadSlot)?;
-        work.refuses(KERNEL, number, args(cptr(scratch())), Error::SlotInUse)?;
-        work.refuses(KERNEL, number, args(cptr(to)), Error::NotFound)?;
+        work.refuses(RECLAIM, number, args(NOWHERE), Error::BadSlot)?;
+        work.refuses(RECLAIM, number, args(cptr(scratch())), Error::SlotInUse)?;
+        work.refuses(RECLAIM, number, args(cptr(to)), Error::NotFound)?;
     }
     work.make(CapType::Frame, PAGE_BYTES, lost)?;
     let base = cap::identify(CSPACE, lost)?.base;
     work.refuses(
-        KERNEL,
+        RECLAIM,
         op::CLAIM,
         [cptr(to), base, 0, 0, 0],
         Error::Overlaps,
@@ -92,8 +94,8 @@ pub fn reclaim(work: &mut Work) -> Result<(), Failed> {
         [cptr(at(5)), 0, 0, 0, 0],
         Error::Again,
     )?;
-    work.refuses(KERNEL, op::RECLAIM, [cptr(to), 0, 0, 0, 0], Error::Again)?;
-    work.refuses(KERNEL, op::CLAIM, [cptr(to), base, 0, 0, 0], Error::Again)?;
+    work.refuses(RECLAIM, op::RECLAIM, [cptr(to), 0, 0, 0, 0], Error::Again)?;
+    work.refuses(RECLAIM, op::CLAIM, [cptr(to), base, 0, 0, 0], Error::Again)?;
     cap::delete(CSPACE, at(5))?;
     // Without the memory's own capability, and all that it was made from.
     let mut above = [(CPtr::NULL, 0); 32];
@@ -114,14 +116,14 @@ pub fn reclaim(work: &mut Work) -> Result<(), Failed> {
         cap::delete(CSPACE, *slot)?;
     }
     cap::delete(CSPACE, scratch())?;
-    let claimed = work.gives(KERNEL, op::CLAIM, [cptr(to), base, 0, 0, 0])?;
+    let claimed = work.gives(RECLAIM, op::CLAIM, [cptr(to), base, 0, 0, 0])?;
     if claimed[..2] != [base, PAGE_BYTES] {
         return Err(Failed(alloc::format!("claimed {claimed:x?}")));
     }
     cap::revoke(CSPACE, to)?;
     cap::delete(CSPACE, to)?;
     // All of it comes back, but for what the slots of this test lie in.
-    let first = work.gives(KERNEL, op::RECLAIM, [cptr(above[0].0), 0, 0, 0, 0])?;
+    let first = work.gives(RECLAIM, op::RECLAIM, [cptr(above[0].0), 0, 0, 0, 0])?;
     let mut back = alloc::vec![(above[0].0, first[0], first[1])];
     for (slot, _) in &above[1..] {
         let free = if *slot == CPtr::NULL {
@@ -131,7 +133,7 @@ pub fn reclaim(work: &mut Work) -> Result<(), Failed> {
         };
         match work
             .trace
-            .call(KERNEL, op::RECLAIM, [cptr(free), 0, 0, 0, 0])
+            .call(RECLAIM, op::RECLAIM, [cptr(free), 0, 0, 0, 0])
         {
             Ok([base, bytes, ..]) => back.push((free, base, bytes)),
             Err(Error::NotFound) => break,

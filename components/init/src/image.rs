@@ -295,7 +295,11 @@ impl<'a> Builder<'a> {
             draft.grants.shared(slot::CONSOLE, init_slot::CONSOLE)?;
         }
         if draft.component.has(Right::Kernel) {
-            draft.grants.shared(slot::KERNEL, init_slot::KERNEL)?;
+            // Taking memory is the right to `ram`.
+            let rights = Rights::READ | Rights::WRITE;
+            draft
+                .grants
+                .lesser(slot::KERNEL, init_slot::KERNEL, rights)?;
         }
         if draft.component.has(Right::Ram) {
             draft
