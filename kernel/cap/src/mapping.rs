@@ -23,7 +23,6 @@ use abi::captype::{CapType, MapFlags};
 use abi::{Error, Rights};
 use core::ptr::NonNull;
 use paging::entry::{self, Change};
-use paging::table::Stale;
 use paging::{Entry, Level, PhysAddr, Run, Table};
 
 const PAGE_BITS: u32 = 12;
@@ -180,6 +179,9 @@ impl<P: Platform> Caps<P> {
             }
             let address = cap.base.checked_add(offset).ok_or(Error::OutOfRange)?;
             view.map_pages(run, PhysAddr(address), page_bytes, flags)?;
+            if mapping == CapType::MapDevFrame {
+                view.note_device(run);
+            }
         } else {
             if count != 1 {
                 return Err(Error::BadSize);
@@ -240,7 +242,7 @@ impl<P: Platform> Caps<P> {
         }
         let (cap, part) = self.piece(base, level, run)?;
         let result = if part.run == run {
-            self.modify_piece(&cap, part, flags).map(drop)
+            self.modify_piece(&cap, part, flags)
         } else {
             self.modify_pieces(base, level, run, flags)
         };
@@ -250,7 +252,7 @@ impl<P: Platform> Caps<P> {
 
     /// Changes a run that several mappings share: [`PIECES`] of them, all checked before the first
     /// is changed. Entries that are right already are not looked up, so calls that go on after
-    /// `Again` get further. (Of devices one cannot see that: those are looked up until one is not.)
+    /// `Again` get further.
     ///
     /// Errors: as `modify`.
     fn modify_pieces(
@@ -263,32 +265,32 @@ impl<P: Platform> Caps<P> {
         if flags.contains(MapFlags::LARGE) && level == Level::Pt {
             return Err(Error::BadFlags);
         }
-        let change = Change::to(flags)?;
+        let (change, of_device) = (Change::to(flags)?, Change::to(flags | MapFlags::UNCACHED)?);
         let right = |table: Table, at| {
             let entry = table.read(at)?;
+            let change = if entry.is_device() { of_device } else { change };
             Ok(change.bits(entry, entry) == (0, 0))
         };
         let mut at = run.first();
-        while at < run.end() {
-            if right(self.table(table), at)? {
-                at += 1;
-                continue;
-            }
-            let rest = Run::new(level, at, run.end() - at)?;
-            at = self.for_each_piece(table, level, rest, |_, cap, part| {
-                check_modify(cap, part, flags).map(drop)
-            })?;
-            let some = Run::new(level, rest.first(), at - rest.first())?;
-            let mut changed = false;
-            self.for_each_piece(table, level, some, |caps, cap, part| {
-                changed |= caps.modify_piece(cap, part, flags)?;
-                Ok(())
-            })?;
-            if changed && at < run.end() {
-                return Err(Error::Again);
-            }
+        while at < run.end() && right(self.table(table), at)? {
+            at += 1;
         }
-        Ok(())
+        if at == run.end() {
+            return Ok(());
+        }
+        let rest = Run::new(level, at, run.end() - at)?;
+        let end = self.for_each_piece(table, level, rest, |_, cap, part| {
+            check_modify(cap, part, flags).map(drop)
+        })?;
+        let some = Run::new(level, at, end - at)?;
+        self.for_each_piece(table, level, some, |caps, cap, part| {
+            caps.modify_piece(cap, part, flags)
+        })?;
+        if end < run.end() {
+            Err(Error::Again)
+        } else {
+            Ok(())
+        }
     }
 
     /// Clears the dirty bits of entries.
@@ -340,12 +342,12 @@ impl<P: Platform> Caps<P> {
         Ok(())
     }
 
-    /// Changes entries of one mapping; all or, with an error, none. Whether that changed any.
-    fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<bool, Error> {
+    /// Changes entries of one mapping; all or, with an error, none.
+    fn modify_piece(&mut self, cap: &Cap, part: Place, flags: MapFlags) -> Result<(), Error> {
         let change = check_modify(cap, part, flags)?;
         let stale = self.table(part.table).modify(part.run, change)?;
         self.changed(part, stale);
-        Ok(stale != Stale::No)
+        Ok(())
     }
 
     /// Cuts a run of entries in use into pieces of one mapping each, at most [`PIECES`]; where it

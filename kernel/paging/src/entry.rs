@@ -25,6 +25,8 @@ impl Entry {
     pub const DIRTY: u64 = 1 << 6;
     /// In a PD or PDPT: the entry maps a page, not a table.
     pub const LARGE: u64 = 1 << 7;
+    /// Device memory. A bit that the processor ignores.
+    pub const DEVICE: u64 = 1 << 9;
     pub const NO_EXECUTE: u64 = 1 << 63;
     /// Bits 51 to 12: where the page or table lies.
     pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -76,6 +78,9 @@ impl Entry {
     }
     pub const fn is_writable(self) -> bool {
         self.0 & Self::WRITE != 0
+    }
+    pub const fn is_device(self) -> bool {
+        self.0 & Self::DEVICE != 0
     }
     pub const fn is_large(self) -> bool {
         self.0 & Self::LARGE != 0

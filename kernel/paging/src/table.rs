@@ -124,6 +124,11 @@ impl Table {
         Ok(())
     }
 
+    /// Notes of pages that were just mapped that they are a device's.
+    pub fn note_device(&self, run: Run) {
+        self.set(run, Entry::DEVICE);
+    }
+
     /// Points the entry at `index` to a next-level table. Errors: `EntryInUse`, `BadAlign`,
     /// `OutOfRange`.
     pub fn map_table(&self, index: u16, table: PhysAddr) -> Result<(), Error> {

@@ -24,6 +24,7 @@ use abi::captype::{CapType, MapFlags};
 use abi::{CPtr, Error, Rights};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::boxed::Box;
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::vec::Vec;
 
@@ -54,6 +55,8 @@ pub struct Machine {
     pub forgetting: u32,
     /// Most bytes that were filled with zeros at once.
     pub largest_zeroed: u64,
+    /// How often an object's memory was asked for.
+    pub looks: Cell<usize>,
 }
 
 fn layout() -> Layout {
@@ -73,6 +76,7 @@ impl Machine {
             gib_pages: true,
             forgetting: 0,
             largest_zeroed: 0,
+            looks: Cell::new(0),
         }
     }
 }
@@ -89,6 +93,7 @@ impl Drop for Machine {
 unsafe impl Platform for Machine {
     fn virt(&self, base: u64) -> *mut u8 {
         assert!((BASE..BASE + PAGES * PAGE).contains(&base), "{base:#x}");
+        self.looks.set(self.looks.get() + 1);
         self.memory.as_ptr().wrapping_add((base - BASE) as usize)
     }
     fn flush_tlb(&mut self) {

@@ -66,6 +66,14 @@ fn forced(mapping: CapType, asked: MapFlags) -> MapFlags {
     }
 }
 
+/// The bits that entries have besides, of what is mapped.
+fn noted(mapping: CapType) -> u64 {
+    match mapping {
+        CapType::MapDevFrame => Entry::DEVICE,
+        _ => 0,
+    }
+}
+
 /// The entry of a user page, written out once more.
 pub fn page(address: u64, flags: MapFlags) -> u64 {
     let mut raw = address | Entry::PRESENT | Entry::USER;
@@ -400,7 +408,7 @@ impl Model {
         for n in 0..count {
             let address = source.base + offset + level.page_bytes().unwrap_or(0) * u64::from(n);
             let raw = if frame || level == Level::Pt {
-                page(address, forced(ty, flags))
+                page(address, forced(ty, flags)) | noted(ty)
             } else {
                 source.base | Entry::PRESENT | Entry::WRITE | Entry::USER
             };
@@ -419,7 +427,7 @@ impl Model {
                     *raw & Entry::ADDRESS,
                     forced(ty, flags.difference(MapFlags::LARGE)),
                 );
-                *raw = new | *raw & stays;
+                *raw = new | noted(ty) | *raw & stays;
             }
         }
     }
