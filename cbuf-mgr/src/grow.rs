@@ -10,6 +10,10 @@ use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::primitive::Ordering::SeqCst;
 
+/// Pieces of memory that others let go of which one buffer takes at most: whoever lets go of it
+/// page by page holds nobody up. The next buffer takes more.
+const PIECES: usize = 64;
+
 impl<M: Machine> Manager<M> {
     /// A new buffer in `owner`'s pool, mapped writable there, `FREE`, not handed over yet. The
     /// caller has checked the pool's limit.
@@ -45,12 +49,14 @@ impl<M: Machine> Manager<M> {
             .try_reserve(quarantine)
             .map_err(|_| Error::NoMemory)?;
         let record = pool.control.ensure(machine, id)?;
+        let mut pieces = 0..PIECES;
         let page = loop {
             if let Some(page) = self.frames.alloc(order) {
                 break page;
             }
             // What others let go of, as long as there is some.
-            let (page, pages) = machine.reclaim().ok_or(Error::NoMemory)?;
+            let piece = pieces.next().and_then(|_| machine.reclaim());
+            let (page, pages) = piece.ok_or(Error::NoMemory)?;
             self.frames.add(page, pages);
         };
         let frame = match machine.make_frame(page, order) {

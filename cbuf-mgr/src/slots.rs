@@ -12,6 +12,9 @@ use cbuf_mgr::pool::push;
 use rt::cap;
 
 const L2_ORDER: u32 = (L2_BYTES / PAGE).trailing_zeros();
+/// Pieces of memory that are kept at most. More stay with the kernel: somebody lets go of memory page
+/// by page, and slots are for buffers.
+const PIECES: usize = 1024;
 
 /// A piece of RAM that the image grants. Page numbers.
 #[derive(Clone, Copy)]
@@ -126,6 +129,9 @@ impl Resources {
 
     /// Takes memory that nobody holds any more: page number and pages.
     pub fn reclaim(&mut self) -> Option<(u64, u64)> {
+        if self.ram.len() >= PIECES {
+            return None;
+        }
         let slot = self.take_slot().ok()?;
         if self.ram.try_reserve(1).is_err() {
             self.give_slot(slot);

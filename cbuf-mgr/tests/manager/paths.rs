@@ -470,6 +470,26 @@ fn memory_that_others_let_go_of_is_used() {
     manager.add_client(terms(C, 14)).unwrap();
 }
 
+#[test]
+fn memory_let_go_of_page_by_page_holds_nobody_up() {
+    const PIECES: u64 = 200;
+    let mut frames = cbuf_mgr::frames::Frames::new(0, 512).unwrap();
+    // Enough for the pool, and no eight in a row.
+    frames.add(1, 8);
+    let mut machine = crate::common::Fake::new(512);
+    machine.lost = (0..PIECES).map(|n| (20 + 2 * n, 1)).collect();
+    let manager = cbuf_mgr::manager::Manager::new(machine, frames).unwrap();
+    let host = Host(std::sync::Arc::new(std::sync::Mutex::new(manager)));
+    let a = host.client(1, 8, 8);
+    for call in 1..=2 {
+        assert_eq!(Buffer::try_alloc(a, 8 * PAGE).unwrap_err(), Error::NoMemory);
+        let left = host.with(|m| m.machine().lost.len() as u64);
+        assert_eq!(left, PIECES - 64 * call);
+    }
+    Buffer::try_alloc(a, 4 * PAGE).unwrap();
+    host.check();
+}
+
 /// What is sent sealed is read-only where it came from, too, until it is collected, and only its
 /// owner seals it.
 #[test]
