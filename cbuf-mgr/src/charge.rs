@@ -14,6 +14,7 @@ use crate::machine::Machine;
 use crate::manager::Manager;
 use crate::pool::push;
 use abi::{ComponentId, Error};
+use core::ops::Range;
 use libcbuf::meta::{CbufId, Record};
 
 impl<M: Machine> Manager<M> {
@@ -64,11 +65,18 @@ impl<M: Machine> Manager<M> {
     }
 
     /// Has those pay for an owner's buffers who hold them for too long; answers whether there are
-    /// any. Costs a look at each buffer that it owns.
-    pub(crate) fn charge_keepers(&mut self, owner: ComponentId, now: u64) -> Result<bool, Error> {
+    /// any. Looks at the buffers in some places of the list of those that it owns.
+    pub(crate) fn charge_keepers(
+        &mut self,
+        owner: ComponentId,
+        now: u64,
+        places: Range<usize>,
+    ) -> Result<bool, Error> {
         let mut charged = false;
-        for place in 0..self.pool(owner)?.owned.len() {
-            let id = self.pool(owner)?.owned[place];
+        for place in places {
+            let Some(&id) = self.pool(owner)?.owned.get(place) else {
+                break;
+            };
             let buffer = self.buffer(id)?;
             if let Some((keeper, since)) = buffer.kept
                 && buffer.payer.is_none()

@@ -6,6 +6,7 @@ use crate::machine::{ControlMemory, Machine};
 use abi::layout::{LEAF_RECORDS, TRIE_ROOT_ENTRIES};
 use abi::{ComponentId, Error};
 use alloc::vec::Vec;
+use core::ptr::NonNull;
 use libcbuf::meta::{CbufId, Record, State};
 use libcbuf::primitive::Ordering;
 use libcbuf::ring::Producer;
@@ -26,6 +27,22 @@ pub struct Control {
 
 // SAFETY: the pointers lead to memory that is shared by design and reached only as atomics.
 unsafe impl Send for Control {}
+
+/// A record that exists, found without a look at the tables above.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedRecord(NonNull<Record>);
+
+// SAFETY: as for `Control`.
+unsafe impl Send for SharedRecord {}
+
+impl SharedRecord {
+    #[inline]
+    pub fn get(&self) -> &Record {
+        // SAFETY: made from a record that exists, and the machine keeps those valid for its life,
+        // which is the manager's.
+        unsafe { self.0.as_ref() }
+    }
+}
 
 /// What [`Control::withdraw`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +76,11 @@ impl Control {
         }
         // SAFETY: our own table says that this leaf exists; the machine keeps it valid.
         Some(unsafe { &*self.memory.leaves.add(id.0 as usize) })
+    }
+
+    /// The record of `id`, to be kept; `None` before [`Control::ensure`] for it.
+    pub fn shared(&self, id: CbufId) -> Option<SharedRecord> {
+        self.record(id).map(|record| SharedRecord(record.into()))
     }
 
     /// Makes the record of `id` exist.
@@ -97,6 +119,7 @@ impl Control {
 
     /// Makes the state of a buffer `free`, whatever it was, unless the client references the
     /// buffer; its counters go on. A receipt that is about to be refused may hold a reference.
+    #[inline]
     pub fn restate(record: &Record, free: State) -> bool {
         for _ in 0..TRIES {
             let state = record.load();
@@ -169,7 +192,13 @@ impl Control {
         unsafe { &*self.memory.shelves }
     }
 
-    /// Hands buffers over to the client; answers how many there was room for.
+    /// Gets buffers ready to be handed over; answers how many there was room for.
+    pub fn put(&mut self, ids: &[CbufId]) -> usize {
+        // SAFETY: the machine keeps the ring valid.
+        unsafe { &*self.memory.ring }.put(&mut self.producer, ids)
+    }
+
+    /// Hands buffers over to the client, and those that were put before; answers how many there was room for.
     pub fn hand_over(&mut self, ids: &[CbufId]) -> usize {
         // SAFETY: the machine keeps the ring valid.
         unsafe { &*self.memory.ring }.hand_over(&mut self.producer, ids)

@@ -48,7 +48,8 @@ impl<M: Machine> Manager<M> {
         pool.quarantine
             .try_reserve(quarantine)
             .map_err(|_| Error::NoMemory)?;
-        let record = pool.control.ensure(machine, id)?;
+        pool.control.ensure(machine, id)?;
+        let record = pool.control.shared(id).ok_or(Error::NoMemory)?;
         let mut pieces = 0..PIECES;
         let page = loop {
             if let Some(page) = self.frames.alloc(order) {
@@ -75,12 +76,13 @@ impl<M: Machine> Manager<M> {
             }
         };
         Control::introduce(
-            record,
+            record.get(),
             State::new(machine.place(page), order, State::FREE),
             0,
         );
         holders.push(Holder {
             component: owner,
+            record,
             mapping,
         });
         let place = pool.owned.len();
@@ -107,11 +109,7 @@ impl<M: Machine> Manager<M> {
         let Ok(buffer) = self.buffer(id) else {
             return Verdict::Live;
         };
-        let records = buffer
-            .holders
-            .iter()
-            .filter_map(|h| self.pool(h.component).ok()?.control.record(id));
-        judge(records, buffer.settled, self.clients())
+        judge(buffer.records(), buffer.settled, self.clients())
     }
 
     /// Ends a buffer that is garbage or idle at its owner's, unless a component references
@@ -209,11 +207,8 @@ impl<M: Machine> Manager<M> {
     /// Asks to hear of the last free of a buffer, wherever it happens.
     pub(crate) fn mark_relinquish(&self, id: CbufId) {
         let Ok(buffer) = self.buffer(id) else { return };
-        for holder in &buffer.holders {
-            let pool = self.pool(holder.component);
-            if let Some(record) = pool.ok().and_then(|p| p.control.record(id)) {
-                record.state.fetch_or(State::RELINQUISH, SeqCst);
-            }
+        for record in buffer.records() {
+            record.state.fetch_or(State::RELINQUISH, SeqCst);
         }
     }
 
@@ -245,11 +240,8 @@ impl<M: Machine> Manager<M> {
     /// Nobody counts as a sender of a buffer any more until it is asked about anew: some that
     /// were have it mapped no longer.
     fn forget_senders(&self, id: CbufId) {
-        for holder in self.buffer(id).iter().flat_map(|b| &b.holders) {
-            let pool = self.pool(holder.component);
-            if let Some(record) = pool.ok().and_then(|p| p.control.record(id)) {
-                record.senders.store(0, SeqCst);
-            }
+        for record in self.buffer(id).iter().flat_map(|b| b.records()) {
+            record.senders.store(0, SeqCst);
         }
     }
 }

@@ -31,6 +31,6 @@ pub mod stalled;
 pub mod wait;
 
 pub use abi::{ComponentId, Error, ThreadId};
-pub use collect::Step;
+pub use collect::{Round, Step};
 pub use manager::Manager;
 pub use wait::Wakes;

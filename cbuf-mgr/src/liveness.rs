@@ -112,6 +112,34 @@ pub fn judge(
         .map_or(Verdict::Live, |counts| counts.verdict(alive))
 }
 
+/// Whether a buffer is garbage: [`judge`] in the few loads that this takes, two passes that agree,
+/// without a word about whom it was sent to, which only matters where something is on its way.
+#[inline]
+pub fn is_garbage(records: impl Iterator<Item = impl Look> + Clone, settled: Counts) -> bool {
+    let (mut sent, mut received) = (settled.sent, settled.received);
+    for record in records.clone() {
+        // Its counters before its references: see above.
+        sent = sent.wrapping_add(record.sent());
+        received = received.wrapping_add(record.received());
+        if record.is_referenced() {
+            return false;
+        }
+    }
+    if sent != received {
+        return false;
+    }
+    // Counters only grow: that their sum is the same says that each is.
+    let mut again = settled.sent.wrapping_add(settled.received);
+    for record in records {
+        again = again.wrapping_add(record.sent());
+        again = again.wrapping_add(record.received());
+        if record.is_referenced() {
+            return false;
+        }
+    }
+    again == sent.wrapping_add(received)
+}
+
 /// The counts of a buffer that nobody references, whatever they say; `None` where somebody does,
 /// or where they keep changing.
 pub fn at_rest(

@@ -1,5 +1,6 @@
 //! The CBUF manager component: it has no thread, its clients' threads run through it. All of its
-//! state is behind one lock, which is never held while a thread blocks.
+//! state is behind one lock, which is never held while a thread blocks, and opened between the parts of
+//! what takes long: collecting, and making a pool smaller.
 
 #![no_std]
 #![no_main]
@@ -18,7 +19,7 @@ use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
 use cbuf_mgr::frames::Frames;
 use cbuf_mgr::pool::Terms;
-use cbuf_mgr::{Manager, Step};
+use cbuf_mgr::{Manager, Round, Step};
 use core::time::Duration;
 use libcbuf::CbufId;
 use rt::sync::Mutex;
@@ -140,6 +141,18 @@ fn with<R>(action: impl FnOnce(&mut Manager<System>) -> Result<R, Error>) -> Res
     result
 }
 
+/// Does something that takes long, with the lock open between its parts: who waits for the lock
+/// and is more urgent has it then.
+fn in_parts<R>(
+    mut part: impl FnMut(&mut Manager<System>) -> Result<Option<R>, Error>,
+) -> Result<R, Error> {
+    loop {
+        if let Some(done) = with(&mut part)? {
+            return Ok(done);
+        }
+    }
+}
+
 fn cbuf(call: rt::Call) -> rt::Reply {
     stubs::cbuf::serve(&Clients, call)
 }
@@ -155,7 +168,9 @@ impl stubs::cbuf::Server for Clients {
         let thread = rt::thread_id();
         // Each round after the first follows a wake-up.
         loop {
-            if let Step::Ready(count) = with(|m| m.collect(caller, thread, order, wait))? {
+            let mut round = Round::new(thread, order, wait);
+            let step = in_parts(|m| m.collect_part(caller, &mut round))?;
+            if let Step::Ready(count) = step {
                 return Ok(count);
             }
             let start = rt::time::now();
@@ -243,7 +258,8 @@ impl stubs::cbuf_policy::Server for Policy {
     }
 
     fn set_pool(&self, _caller: ComponentId, number: u32, pages: u64) -> Result<(), Error> {
-        with(|m| m.set_pool(component(number)?, pages))
+        let mut shrinking = with(|m| m.set_limit(component(number)?, pages))?;
+        in_parts(|m| Ok(m.shrink_part(&mut shrinking)?.then_some(())))
     }
 
     fn component_died(&self, _caller: ComponentId, number: u32) -> Result<(), Error> {

@@ -95,6 +95,7 @@ impl<M: Machine> Manager<M> {
             charged: Vec::new(),
             lent: 0,
             owned: Vec::new(),
+            looked_at: 0,
             quarantine: Vec::new(),
             alive: true,
             waiting: 0,

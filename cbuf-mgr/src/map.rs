@@ -38,15 +38,17 @@ impl<M: Machine> Manager<M> {
             .as_mut()
             .ok_or(Error::Refused)?;
         let buffer = buffers[id.0 as usize].as_mut().ok_or(Error::BadBuffer)?;
-        let record = pool.control.ensure(machine, id)?;
+        pool.control.ensure(machine, id)?;
+        let record = pool.control.shared(id).ok_or(Error::NoMemory)?;
         let holders = &mut buffer.holders;
         holders.try_reserve(1).map_err(|_| Error::NoMemory)?;
         let mapping = machine.map(caller, &buffer.frame, buffer.page, buffer.order, false)?;
         holders.push(Holder {
             component: caller,
+            record,
             mapping,
         });
-        Control::introduce(record, state, bit(from));
+        Control::introduce(record.get(), state, bit(from));
         Ok(())
     }
 

@@ -2,15 +2,17 @@
 //! clients' records say is only ever compared with them.
 
 use crate::account::Timing;
-use crate::control::Control;
+use crate::control::{Control, SharedRecord};
 use crate::liveness::Counts;
 use abi::{ComponentId, Error};
 use alloc::vec::Vec;
-use libcbuf::meta::{CbufId, ORDERS};
+use libcbuf::meta::{CbufId, ORDERS, Record};
 
 /// A component that has a buffer mapped.
 pub struct Holder<T> {
     pub component: ComponentId,
+    /// What it says of the buffer.
+    pub record: SharedRecord,
     pub mapping: T,
 }
 
@@ -45,6 +47,11 @@ pub struct Buffer<F, T> {
 impl<F, T> Buffer<F, T> {
     pub fn pages(&self) -> u64 {
         1 << self.order
+    }
+    /// What each holder says, the owner first.
+    #[inline]
+    pub fn records(&self) -> impl Iterator<Item = &Record> + Clone {
+        self.holders.iter().map(|holder| holder.record.get())
     }
     pub fn held_by(&self, component: ComponentId) -> bool {
         self.holders.iter().any(|h| h.component == component)
@@ -87,6 +94,8 @@ pub struct Pool {
     pub lent: u64,
     /// The buffers it owns.
     pub owned: Vec<CbufId>,
+    /// Place in `owned` that was looked at last: the next collection begins below.
+    pub looked_at: usize,
     /// Ids of destroyed buffers that its freelists still contain.
     pub quarantine: Vec<CbufId>,
     pub alive: bool,

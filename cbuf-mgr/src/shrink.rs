@@ -1,7 +1,9 @@
 //! Setting a pool's limit, and taking back what exceeds it: garbage at once, what lies in the
 //! client's freelists or on its shelves behind the `inconsistent` flag, live buffers when their last reference
-//! goes (`relinquish`). Source: CBUFs, section 3.4.
+//! goes (`relinquish`). All in parts of bounded length, between which another thread may have the
+//! manager. Source: CBUFs, section 3.4.
 
+use crate::collect::{ENDS, LOOKS, Round};
 use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
@@ -9,10 +11,37 @@ use abi::{ComponentId, Error};
 use libcbuf::meta::{CbufId, State};
 use libcbuf::shelf::{Shelf, Shelves};
 
+/// A pool that is made smaller, under way.
+#[derive(Debug)]
+pub struct Shrinking {
+    component: ComponentId,
+    stage: Stage,
+    /// Buffers, or places on shelves, that the stage has still to do.
+    left: usize,
+}
+
+/// Where the pages are that are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Garbage,
+    Free,
+    Shelves,
+    /// Asked for, and taken as they end.
+    Live,
+}
+
 impl<M: Machine> Manager<M> {
     /// A policy's `set_pool`; more than the description's maximum counts as the maximum.
     /// [`Error::NoMemory`]: more than is free; nothing changes.
     pub fn set_pool(&mut self, component: ComponentId, pages: u64) -> Result<(), Error> {
+        let mut shrinking = self.set_limit(component, pages)?;
+        while !self.shrink_part(&mut shrinking)? {}
+        Ok(())
+    }
+
+    /// The first half of [`Manager::set_pool`]; what is over the limit now is taken back by
+    /// [`Manager::shrink_part`], as often as it takes.
+    pub fn set_limit(&mut self, component: ComponentId, pages: u64) -> Result<Shrinking, Error> {
         let free = self.free_pages();
         let pool = self.pool_mut(component).map_err(|_| Error::NotFound)?;
         let pages = pages.min(pool.terms.max_pages);
@@ -25,39 +54,114 @@ impl<M: Machine> Manager<M> {
         if pages > old {
             self.wake(component);
         }
-        self.shrink(component)
+        self.end_quarantine(component)?;
+        self.shrinking(component)
     }
 
-    /// Takes back what a pool holds over its limit, as far as that is possible now.
+    /// Takes back what a pool holds over its limit, as far as that is possible now, at once.
     pub(crate) fn shrink(&mut self, component: ComponentId) -> Result<(), Error> {
-        let pool = self.pool(component)?;
-        if pool.held <= pool.limit {
-            return Ok(());
-        }
         self.end_quarantine(component)?;
-        let mut garbage = core::mem::take(&mut self.scratch);
-        let swept = self.sweep(component, &mut garbage);
-        let ended = swept.and_then(|()| self.take_excess(component, &mut garbage));
-        garbage.clear();
-        self.scratch = garbage;
-        ended?;
-        let mut freed = false;
-        while self.pool(component)?.held > self.pool(component)?.limit {
-            if !self.end_one_free(component)? {
-                break;
-            }
-            freed = true;
-        }
-        if freed {
+        let mut shrinking = self.shrinking(component)?;
+        while !self.shrink_part(&mut shrinking)? {}
+        Ok(())
+    }
+
+    fn shrinking(&self, component: ComponentId) -> Result<Shrinking, Error> {
+        Ok(Shrinking {
+            component,
+            stage: Stage::Garbage,
+            left: self.pool(component)?.owned.len(),
+        })
+    }
+
+    /// One part of taking back what a pool holds over its limit, as far as that is possible now;
+    /// answers whether it is done.
+    pub fn shrink_part(&mut self, shrinking: &mut Shrinking) -> Result<bool, Error> {
+        let held = self.pool(shrinking.component)?.held;
+        let done = self.take_part(shrinking)?;
+        if self.pool(shrinking.component)?.held < held {
             self.wake_all();
         }
-        let pool = self.pool(component)?;
-        if pool.held > pool.limit {
-            for id in &pool.owned {
-                self.mark_relinquish(*id);
+        Ok(done)
+    }
+
+    fn take_part(&mut self, shrinking: &mut Shrinking) -> Result<bool, Error> {
+        let component = shrinking.component;
+        let mut ended = 0;
+        for _ in 0..LOOKS {
+            let pool = self.pool(component)?;
+            if pool.held <= pool.limit {
+                return Ok(true);
+            }
+            if ended >= ENDS {
+                break;
+            }
+            if shrinking.left == 0 && !self.next_stage(shrinking)? {
+                return Ok(true);
+            }
+            if shrinking.left == 0 {
+                continue;
+            }
+            if shrinking.stage == Stage::Garbage {
+                return self.take_garbage(shrinking);
+            }
+            // From the end: ending a buffer moves the last one into its place, so what was looked
+            // at stays behind. A client that changes its mind about a buffer meanwhile keeps it.
+            shrinking.left -= 1;
+            let place = shrinking.left;
+            let pool = self.pool(component)?;
+            let (id, idle) = match shrinking.stage {
+                Stage::Shelves => match pool.control.shelves().last_before(place + 1) {
+                    Some((place, id)) => {
+                        shrinking.left = place;
+                        (id, self.is_shelved(component, id))
+                    }
+                    None => {
+                        shrinking.left = 0;
+                        continue;
+                    }
+                },
+                _ => match pool.owned.get(place) {
+                    Some(&id) => (id, self.is_free(id)),
+                    None => continue,
+                },
+            };
+            let over = shrinking.stage == Stage::Live && {
+                // First ask to be told, then look: what was freed before is seen.
+                self.mark_relinquish(id);
+                !idle && self.judge_again(id) != Verdict::Live
+            };
+            let idle = idle && !self.quarantine_full(component)?;
+            if (idle || over) && self.destroy(id).is_ok() {
+                ended += 1;
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    fn take_garbage(&mut self, shrinking: &mut Shrinking) -> Result<bool, Error> {
+        let mut garbage = core::mem::take(&mut self.scratch);
+        let mut round = Round::taking(shrinking.left);
+        let swept = self.sweep(shrinking.component, &mut round, &mut garbage, None);
+        shrinking.left = round.left;
+        let ended = swept
+            .and_then(|()| self.take_excess(shrinking.component, &mut garbage, &mut round.ends));
+        garbage.clear();
+        self.scratch = garbage;
+        ended.map(|()| false)
+    }
+
+    /// What is to be tried next; false where all was.
+    fn next_stage(&self, shrinking: &mut Shrinking) -> Result<bool, Error> {
+        let owned = self.pool(shrinking.component)?.owned.len();
+        let full = self.quarantine_full(shrinking.component)?;
+        (shrinking.stage, shrinking.left) = match shrinking.stage {
+            Stage::Garbage if !full => (Stage::Free, owned),
+            Stage::Free => (Stage::Shelves, Shelves::PLACES),
+            Stage::Garbage | Stage::Shelves => (Stage::Live, owned),
+            Stage::Live => return Ok(false),
+        };
+        Ok(true)
     }
 
     /// Ids that wait until the client discards their records. An honest client's freelists hold
@@ -108,12 +212,10 @@ impl<M: Machine> Manager<M> {
                 return Ok(true);
             }
         }
-        for place in 0..Shelves::PLACES {
-            let listed = self.pool(component)?.control.shelves().at(place);
-            if let Some(id) = listed
-                && self.is_shelved(component, id)
-                && self.destroy(id).is_ok()
-            {
+        let mut end = Shelves::PLACES;
+        while let Some((place, id)) = self.pool(component)?.control.shelves().last_before(end) {
+            end = place;
+            if self.is_shelved(component, id) && self.destroy(id).is_ok() {
                 return Ok(true);
             }
         }

@@ -24,12 +24,8 @@ impl<M: Machine> Manager<M> {
         let Ok(buffer) = self.buffer(id) else {
             return verdict;
         };
-        let records = buffer
-            .holders
-            .iter()
-            .filter_map(|h| self.pool(h.component).ok()?.control.record(id));
         let concerned = buffer.dead != 0;
-        let counts = at_rest(records, buffer.settled)
+        let counts = at_rest(buffer.records(), buffer.settled)
             .filter(|counts| concerned || counts.receivers & self.fallen != 0);
         let now = self.machine.ticks();
         let grace = self.grace;

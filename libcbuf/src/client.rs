@@ -205,13 +205,28 @@ impl Client {
         if self.draining.swap(true, Ordering::Acquire) {
             return 0;
         }
+        // Neighbours of one size go into their list together.
+        let mut chain: Option<(CbufId, &Record, u32)> = None;
+        let list = |(top, bottom, order)| self.list(order).push_all(top, bottom);
         // SAFETY: valid for the client's life (contract of `new`); `draining` is ours, so there
         // is one consumer.
         let count = unsafe { &*self.ring }.drain(|id| {
-            if let Some(record) = self.trie.record(id) {
-                self.list(record.load().order()).push(id, record);
-            }
+            let Some(record) = self.trie.record(id) else {
+                return;
+            };
+            let order = record.load().order();
+            chain = match chain {
+                Some((top, bottom, same)) if same == order => {
+                    record.set_link(top.0);
+                    Some((id, bottom, order))
+                }
+                other => {
+                    other.map(list);
+                    Some((id, record, order))
+                }
+            };
         });
+        chain.map(list);
         self.draining.store(false, Ordering::Release);
         count
     }

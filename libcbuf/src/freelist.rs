@@ -28,12 +28,19 @@ impl Freelist {
     /// Puts `record`, which is `id`'s and in no list, on top. Lock-free.
     #[inline]
     pub fn push(&self, id: CbufId, record: &Record) {
+        self.push_all(id, record);
+    }
+
+    /// Puts a chain of records, linked from `top` down to `bottom` and in no list, on top.
+    /// Lock-free.
+    #[inline]
+    pub fn push_all(&self, top: CbufId, bottom: &Record) {
         // Relaxed: the exchange below fails unless this is the newest head.
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            record.set_link(head as u32);
-            let new = (head & !ID).wrapping_add(CHANGE) | id.0 as u64;
-            // Release: pairs with the acquire in `pop`, which then reads link and state.
+            bottom.set_link(head as u32);
+            let new = (head & !ID).wrapping_add(CHANGE) | top.0 as u64;
+            // Release: pairs with the acquire in `pop`, which then reads links and states.
             match self
                 .head
                 .compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed)

@@ -57,15 +57,22 @@ impl Ring {
         RING_SLOTS.saturating_sub(used as usize)
     }
 
-    /// Hands all of `ids` over with one store, or as many as there is space for; answers how
-    /// many.
-    pub fn hand_over(&self, producer: &mut Producer, ids: &[CbufId]) -> usize {
+    /// Writes as many of `ids` as there is space for; answers how many. The consumer sees them
+    /// with the next [`Ring::hand_over`], all at once.
+    pub fn put(&self, producer: &mut Producer, ids: &[CbufId]) -> usize {
         let count = ids.len().min(self.space(producer));
         for id in &ids[..count] {
-            // Relaxed: published by the store below.
+            // Relaxed: published by the store in `hand_over`.
             self.slots[producer.tail as usize % RING_SLOTS].store(id.0, Ordering::Relaxed);
             producer.tail = producer.tail.wrapping_add(1);
         }
+        count
+    }
+
+    /// Hands what was put here, and all of `ids` or as many as there is space for, over with one
+    /// store; answers how many of `ids`.
+    pub fn hand_over(&self, producer: &mut Producer, ids: &[CbufId]) -> usize {
+        let count = self.put(producer, ids);
         // Release: pairs with the acquire in `drain`; the ids and their records come first.
         self.tail.store(producer.tail, Ordering::Release);
         count

@@ -100,15 +100,26 @@ impl Shelves {
     /// Places on all shelves.
     pub const PLACES: usize = THREADS * CLASSES * PLACES;
 
-    /// What is listed at one of [`Shelves::PLACES`].
-    pub fn at(&self, place: usize) -> Option<CbufId> {
-        let shelves = self.0.get(place / PLACES / CLASSES)?;
-        shelves[place / PLACES % CLASSES].at(place % PLACES)
+    /// The last buffer that is listed before a place of [`Shelves::PLACES`], and its place. Costs
+    /// one look at each shelf that is empty.
+    pub fn last_before(&self, place: usize) -> Option<(usize, CbufId)> {
+        let end = place.min(Self::PLACES);
+        (0..end.div_ceil(PLACES)).rev().find_map(|n| {
+            let shelf = &self.0[n / CLASSES][n % CLASSES];
+            let listed = shelf.count.load(Ordering::SeqCst) as usize;
+            let most = listed.min(PLACES).min(end - n * PLACES).checked_sub(1)?;
+            Some((n * PLACES + most, shelf.at(most)?))
+        })
     }
 
     /// Every id on every shelf.
     pub fn ids(&self) -> impl Iterator<Item = CbufId> {
-        (0..Self::PLACES).filter_map(|place| self.at(place))
+        let mut end = Self::PLACES;
+        core::iter::from_fn(move || {
+            let (place, id) = self.last_before(end)?;
+            end = place;
+            Some(id)
+        })
     }
 
     /// Whether a buffer of this order is on a shelf.
