@@ -1,4 +1,4 @@
-//! The other end of a pipe: it receives a buffer, sends it back, and frees it.
+//! The other end of a pipe: it receives a buffer, and frees it, or sends it back and frees it.
 
 #![no_std]
 #![no_main]
@@ -25,5 +25,10 @@ struct Pipe;
 impl stubs::pipe::Server for Pipe {
     fn echo(&self, _caller: ComponentId, data: Cbuf<'static>) -> Result<Cbuf<'static>, Error> {
         Ok(data)
+    }
+
+    fn take(&self, _caller: ComponentId, data: Cbuf<'static>) -> Result<(), Error> {
+        drop(data);
+        Ok(())
     }
 }

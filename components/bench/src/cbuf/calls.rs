@@ -69,7 +69,7 @@ struct Costs {
 type Held = (*mut u8, CbufId);
 
 #[inline(never)]
-fn timed_alloc(client: &Client, mut bytes: usize) -> Result<(Held, u64), Error> {
+pub fn timed_alloc(client: &Client, mut bytes: usize) -> Result<(Held, u64), Error> {
     let begun = look!(before bytes);
     let (address, CbufId(id)) = client.cbuf_alloc(bytes)?;
     let ended = look!(after address, id);

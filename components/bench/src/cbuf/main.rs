@@ -6,7 +6,9 @@
 
 mod calls;
 mod messages;
+mod pools;
 mod sealed;
+mod shrinking;
 
 use abi::Error;
 use abi::start::StartInfo;
@@ -38,6 +40,8 @@ fn main(_argument: u64) -> ! {
     suite.tell("messages arrive", messages::arrive());
     suite.tell("sealed buffers are read-only", sealed::read_only());
     suite.tell("sealed buffers are collected", sealed::collected());
+    suite.tell("allocation by pool size", pools::measure());
+    suite.tell("shrinking", shrinking::measure());
     suite.tell("all comes back", messages::comes_back());
     suite.finish()
 }
