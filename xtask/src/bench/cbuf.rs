@@ -1,11 +1,14 @@
 //! What a client's calls on buffers cost. On this machine, in cycles, beside the allocators that
 //! people know (`libcbuf/benches/calls`); inside the machine, in instructions, with a message to
-//! another component and back beside Linux pipes (the image `bench-cbuf`).
+//! another component and back beside Linux pipes, and what follows from the size of a pool (the
+//! image `bench-cbuf`).
 
 use super::Built;
-use super::kernel::measure;
+use super::kernel::{measure, measure_by};
 use super::report::{self, Goal, Row};
+use super::{cbuf_pools, curves};
 use crate::install;
+use crate::machine::Accel;
 use crate::progress::Step;
 use crate::project::Project;
 use serde_json::Value;
@@ -47,9 +50,18 @@ pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String
     install::allocators()?;
     let cycles = parse(&measure_here(project, rounds)?)?;
     let mut rows = host_rows(&cycles)?;
-    rows.extend(machine_rows(&measure(built)?)?);
+    let counted = measure(built)?;
+    rows.extend(machine_rows(&counted)?);
+    let timed = measure_by(built, Accel::Tcg)?;
+    rows.extend(cbuf_pools::rows(&counted, &timed)?);
     let title = "Calls on buffers: ours beside the peers'";
-    report::publish(&project.target().join("bench"), "cbuf", title, &rows)
+    let results = project.target().join("bench");
+    report::publish(&results, "cbuf", title, &rows)?;
+    let path = results.join("cbuf-pools.svg");
+    let title = "Instructions of an allocation, by pages of the pool";
+    curves::draw(&path, title, &cbuf_pools::panels(&counted)?)?;
+    println!("{}", path.display());
+    Ok(())
 }
 
 /// Builds the host's part as components are built, and runs it.

@@ -3,6 +3,7 @@
 
 mod caps;
 mod cbuf;
+mod cbuf_pools;
 mod curves;
 mod guest;
 mod kernel;
@@ -38,7 +39,7 @@ const BENCHES: [(&str, &str); 6] = [
     ),
     (
         "cbuf",
-        "calls on buffers beside allocators on this machine, messages beside Linux pipes",
+        "calls on buffers beside allocators on this machine, messages beside Linux pipes, pools",
     ),
     (
         "caps",
