@@ -242,12 +242,14 @@ impl Machine {
         if self.event_thread == gone {
             self.event_thread = ptr::null_mut();
         }
-        if self.threads.remove(gone) {
-            // It may have been interrupted in a component other than its owner's, whose registers
-            // are not for who gets the memory.
-            // SAFETY: the thread's memory is still an object's, and nothing points to it any more.
-            unsafe { ptr::write_bytes(gone, 0, 1) };
+        if !self.threads.remove(gone) {
+            // Never configured: all zero.
+            return THREADS as u32;
         }
+        // It may have been interrupted in a component other than its owner's, whose registers are
+        // not for who gets the memory.
+        // SAFETY: the thread's memory is still an object's, and nothing points to it any more.
+        unsafe { ptr::write_bytes(gone, 0, 1) };
         THREADS as u32 + words::<Thread>()
     }
 

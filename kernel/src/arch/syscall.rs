@@ -142,13 +142,14 @@ syscall_entry:
     mov rsp, gs:[{user_rsp}]
     swapgs
     sysretq
-12: jne {gone}
+12: jne 16f
     xor eax, eax
     mov rdi, gs:[{results}]
     mov rsi, gs:[{results} + 8]
     mov rdx, gs:[{results} + 16]
     mov r8, gs:[{results} + 24]
     jmp 13b
+16: call {gone}                 // never comes back; called for the stack's alignment
 
     // A Thread's place in the table. A switch needs of its invoker what a call preserves; where
     // the other thread continues is `resume_switched`'s business, and a refusal returns as above.
