@@ -47,6 +47,8 @@ pub struct Cpu {
     pub capabilities: Caps<Machine>,
     /// Capabilities that stay with the kernel: roots of the memory it gave to the first component.
     roots: [Slot; ROOTS],
+    /// See [`crate::check`].
+    pub check_at_end: bool,
     tables: Tables,
     idt: Idt,
 }
@@ -76,6 +78,7 @@ impl Cpu {
             apic: Apic::absent(),
             capabilities: Caps::new(Machine::new()),
             roots: [const { Slot::EMPTY }; ROOTS],
+            check_at_end: false,
             tables: Tables::new(),
             idt: Idt::new(),
         }

@@ -16,6 +16,8 @@ impl ExitCode {
     /// The first component faulted.
     pub const INIT_FAULT: ExitCode = ExitCode(103);
     pub const NOTHING_TO_RUN: ExitCode = ExitCode(104);
+    /// See [`crate::check`].
+    pub const INCONSISTENT: ExitCode = ExitCode(105);
 }
 
 const EXIT_DEVICE: u16 = 0xf4;

@@ -7,7 +7,7 @@
 //! IoPorts and device capabilities of the first component.
 //! Never does: schedule, decide who may have what, wait for a lock, use vector registers.
 //! Exit codes of its own (machine::ExitCode): 101 panic, 102 cannot boot, 103 the first component
-//! faulted, 104 nothing left to run; QEMU's exit device turns code c into status 2c + 1.
+//! faulted, 104 nothing left to run, 105 its state did not hold together; QEMU's exit device turns code c into status 2c + 1.
 //! Source: papers/barrelfish-memory.txt, ch. 2.6 and 3; papers/cbufs.txt §4 (invocations).
 
 #![no_std]
@@ -15,6 +15,7 @@
 
 mod arch;
 mod boot;
+mod check;
 mod cpu;
 mod invoke;
 mod machine;

@@ -41,7 +41,7 @@ pub fn run(project: &Project, args: &FuzzArgs) -> Result<(), String> {
     let (mut seed, mut boots) = (first, 0usize);
     loop {
         for (name, components, arguments, machine) in &mut machines {
-            machine.append = command_line(arguments, components, seed);
+            machine.append = boot::with_check(&command_line(arguments, components, seed));
             let share = 100.0 * started.elapsed().as_secs_f64() / limit.as_secs_f64().max(0.001);
             step.detail(&format!(
                 "{:3.0} %: {name} with seed {seed}",

@@ -411,6 +411,7 @@ impl<'a> Builder<'a> {
             };
             match drafts.iter_mut().find(|d| d.component.name == component) {
                 Some(draft) => draft.grants.arguments(text).map_err(of(component))?,
+                None if component == abi::start::KERNEL => {}
                 None => rt::println!(
                     "the command line sets {component}.{text}, but this image has no {component}"
                 ),

@@ -116,7 +116,7 @@ fn size_or(what: &str, text: &str, out: &mut Vec<Problem>) -> Option<u64> {
 fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -> Component {
     name_ok(&one.name, out);
     let name = || one.name.clone();
-    if one.name == "init" {
+    if ["init", abi::start::KERNEL].contains(&one.name.as_str()) {
         out.push(Problem::ReservedName(name()));
     }
     let binary = one.binary.clone().unwrap_or_else(name);

@@ -17,6 +17,13 @@ pub mod slot {
     pub const FIRST_GRANTED: CPtr = CPtr(16);
 }
 
+/// In place of a component's name in the kernel command line: the kernel itself.
+pub const KERNEL: &str = "kernel";
+/// The word of the kernel command line by which the kernel looks at everything before SHUTDOWN ends
+/// the machine; it then says [`CHECKED`], or that its state does not hold together.
+pub const CHECK_AT_END: &str = "kernel.check=end";
+pub const CHECKED: &str = "the kernel's state holds together";
+
 pub const MAGIC: u64 = u64::from_le_bytes(*b"cistern1");
 pub const NAME_BYTES: usize = 24;
 pub const MAX_IMPORTS: usize = 24;

@@ -94,6 +94,14 @@ impl<P: Platform> Caps<P> {
         self.pending.is_some()
     }
 
+    /// Carries what is half deleted to its end, however long that takes.
+    pub fn settle(&mut self) {
+        while self.deletion_pending() {
+            // It always says `Again`.
+            let _ = self.carry_on();
+        }
+    }
+
     /// Does a piece of a pending deletion, and says `Again`.
     pub(crate) fn carry_on(&mut self) -> Result<(), Error> {
         let _ = self.finish_deletions(&mut Budget::of(self.budget));

@@ -16,6 +16,7 @@
 extern crate std;
 
 pub mod captype;
+pub mod check;
 pub mod clear;
 pub mod cspace;
 pub mod delete;
@@ -47,6 +48,8 @@ pub struct Caps<P> {
     unfinished: Option<SlotRef>,
     /// Memory that nobody holds, newest first; see [`reclaim`].
     orphans: Option<SlotRef>,
+    /// Bytes of RAM that there are: capabilities and orphans always cover them.
+    ram: u64,
     tlb: tlb::Tlb,
     /// Work that one call may do; see [`delete`].
     budget: u32,
@@ -61,6 +64,7 @@ impl<P: Platform> Caps<P> {
             clearing: clear::Clearing::NONE,
             unfinished: None,
             orphans: None,
+            ram: 0,
             tlb: tlb::Tlb::new(),
             budget: delete::BUDGET,
             platform,

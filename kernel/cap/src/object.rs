@@ -69,6 +69,9 @@ impl<P: Platform> Caps<P> {
         if other.is_some_and(|slot| slot.base() < cap.end()) {
             return Err(Error::Overlaps);
         }
+        if ty == CapType::Ram {
+            self.ram += bytes;
+        }
         self.mdb.insert(dest, &cap);
         Ok(())
     }

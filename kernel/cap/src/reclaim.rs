@@ -21,10 +21,10 @@ use abi::{Error, Rights};
 
 /// In the first word of an orphan, below the address of the one before it on the list. Other Ram
 /// capabilities have zero there.
-const ORPHAN: u64 = 1;
+pub(crate) const ORPHAN: u64 = 1;
 
 /// Is it Ram that nobody holds?
-fn is_orphan(slot: &SlotRef) -> bool {
+pub(crate) fn is_orphan(slot: &SlotRef) -> bool {
     slot.ty() == CapType::Ram && slot.data()[0] & ORPHAN != 0
 }
 

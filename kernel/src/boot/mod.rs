@@ -140,6 +140,9 @@ fn boot(cpu: &mut Cpu, start_info: u64) -> Result<*mut crate::object::Thread, Re
     let (command_line, _) = text
         .split_at_checked(loaded.command_line.len())
         .unwrap_or((&text, &[]));
+    cpu.check_at_end = command_line
+        .split(u8::is_ascii_whitespace)
+        .any(|word| word == abi::start::CHECK_AT_END.as_bytes());
     let (base, bytes) = loaded.module.ok_or(Refusal::NoArchive)?;
     let end = base.checked_add(bytes).ok_or(Refusal::NoArchive)?;
     let in_ram = |region: regions::Region| region.start <= base && page_up(end) <= region.end;

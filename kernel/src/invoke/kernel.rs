@@ -2,6 +2,7 @@
 
 use super::{Call, DONE, Result};
 use crate::arch::{idle, serial, time};
+use crate::check;
 use crate::cpu::Cpu;
 use crate::machine::{ExitCode, shutdown};
 use crate::memory::Phys;
@@ -57,7 +58,7 @@ pub fn invoke(call: &mut Call) -> Result {
             DONE
         }
         kernel::MAKE_IRQ => make_irq(call),
-        kernel::SHUTDOWN => shutdown(ExitCode(a0 as u32)),
+        kernel::SHUTDOWN => shutdown(check::at_end(call.cpu, ExitCode(a0 as u32))),
         _ => Err(Error::BadOperation),
     }
 }

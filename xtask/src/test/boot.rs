@@ -7,6 +7,7 @@ use crate::compose;
 use crate::machine::{Accel, Machine, Running, exit_code};
 use crate::progress::Step;
 use crate::project::Project;
+use abi::start::{CHECK_AT_END, CHECKED};
 use manifest::Image;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ fn itself(project: &Project, outcomes: &mut Outcomes, test: &str, image: &Image)
     // The machine keeps some for itself.
     let memory_mib = (image.memory_min_bytes >> 20) as u32 + 16;
     let mut machine = machine(project, &image.name, memory_mib.max(64));
-    machine.append = image.arguments.clone();
+    machine.append = with_check(&image.arguments);
     let result = to_the_end(&machine, LIMIT, |line| {
         step.detail(line);
         if let Some((name, result)) = reported(line) {
@@ -88,8 +89,14 @@ fn itself(project: &Project, outcomes: &mut Outcomes, test: &str, image: &Image)
     outcomes.count(test, result);
 }
 
+/// A kernel command line after which the kernel looks at everything before the machine ends.
+pub fn with_check(line: &str) -> String {
+    format!("{line} {CHECK_AT_END}").trim_start().to_string()
+}
+
 /// Runs a machine that ends by itself: all that it printed, each line of which is also shown to
-/// `look` when it comes; an error unless it ended with code 0 in time.
+/// `look` when it comes; an error unless it ended with code 0 in time, and looked at everything
+/// before that if it was told to ([`with_check`]).
 pub fn to_the_end(
     machine: &Machine,
     limit: Duration,
@@ -104,7 +111,12 @@ pub fn to_the_end(
             let why = match exit_code(status) {
                 Some(0) => {
                     running.console.drain();
-                    return Ok(std::mem::take(&mut running.console.seen));
+                    let seen = std::mem::take(&mut running.console.seen);
+                    let told = machine.append.contains(CHECK_AT_END);
+                    if told && !seen.iter().any(|line| line.contains(CHECKED)) {
+                        return Err("the kernel did not look at everything before the end".into());
+                    }
+                    return Ok(seen);
                 }
                 Some(code) => format!("it ended with code {code}"),
                 None => format!("QEMU ended, {status}: {}", running.console.complaints()),

@@ -42,6 +42,7 @@
 //! Nothing recurses, nothing keeps a path, nothing lies outside of the slots but the five roots.
 
 mod balance;
+mod check;
 pub(crate) mod link;
 mod query;
 

@@ -2,6 +2,7 @@
 
 use super::{BASE, BOOT_SLOTS, DEVICE, PAGE, PAGES, World, kernel_entry};
 use crate::captype::{Tree, info};
+use crate::check::{Fault, Seen};
 use crate::mdb::link::Side;
 use crate::slot::Reach;
 use crate::{Cap, Platform, SlotRef, mapping};
@@ -81,6 +82,12 @@ fn may_contain(outer: &Cap, inner: &Cap) -> bool {
     strictly && info(inner.ty).parents.contains(&outer.ty)
 }
 
+/// What the crate's own look at everything finds.
+pub fn own(w: &World) -> Result<Seen, Fault> {
+    let own: Vec<SlotRef> = (0..BOOT_SLOTS).map(|n| w.boot(n)).collect();
+    w.caps.check(own.into_iter(), kernel_entry)
+}
+
 /// All of it.
 pub fn world(w: &World) -> Vec<SlotRef> {
     let all = tree(&w.caps.mdb);
@@ -91,6 +98,10 @@ pub fn world(w: &World) -> Vec<SlotRef> {
         places(w, &all);
         entries(w, &all);
         orphans(w, &all);
+        if !w.caps.deletion_pending() {
+            let seen = own(w).unwrap_or_else(|fault| panic!("{fault}"));
+            assert_eq!(seen.capabilities, all.len() as u64);
+        }
     }
     all
 }

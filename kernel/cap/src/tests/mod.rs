@@ -15,10 +15,12 @@ mod page;
 mod random;
 mod retype;
 mod rules;
+mod spoil;
 mod tlb;
 mod tree;
 
 use crate::captype::info;
+use crate::slot::Reach;
 use crate::{CSpace, Cap, Caps, Platform, Slot, SlotRef, SlotRun};
 use abi::captype::{CapType, MapFlags};
 use abi::{CPtr, Error, Rights};
