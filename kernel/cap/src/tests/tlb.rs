@@ -63,6 +63,11 @@ impl Run {
             let (table, below) = (FREE + table, FREE + below);
             run.w.map(table, below, (0, 1), R, 0, MAPPINGS + n).unwrap();
         }
+        // Pages that can lose something from the first step on.
+        let all = (0, FRAME_PAGES as u16 / 2);
+        run.w
+            .map(FREE + 6, FRAME, all, RW, 0, MAPPINGS + 3)
+            .unwrap();
         run
     }
 
@@ -164,7 +169,9 @@ enum Step {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let flags = || prop::sample::select(std::vec![R, RW, RX, R | MapFlags::UNCACHED]);
-    let entries = || (0u16..40, 1u16..24);
+    // Single pages have a way of their own, so they come often.
+    let count = || prop_oneof![Just(1u16), 1u16..24];
+    let entries = move || (0u16..40, count());
     let (table, tables) = (0usize..9, 6usize..9);
     let to = 0..MOST_MAPPINGS;
     prop_oneof![
@@ -175,7 +182,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(table, run, offset, flags, to)| Step::Map(table, run, offset, flags, to)),
         3 => (tables.clone(), entries(), flags())
             .prop_map(|(table, run, flags)| Step::Modify(table, run, flags)),
-        3 => (to.clone(), (0u16..4, 1u16..24), flags())
+        3 => (to.clone(), (0u16..4, count()), flags())
             .prop_map(|(mapping, run, flags)| Step::ModifyMapping(mapping, run, flags)),
         1 => (tables.clone(), entries()).prop_map(|(table, run)| Step::ClearDirty(table, run)),
         2 => to.prop_map(Step::Destroy),
@@ -206,6 +213,8 @@ fn few_pages_are_flushed_by_themselves() {
     let mut run = Run::new(4096);
     let w = &mut run.w;
     let (pml4, pt) = (w.boot(FREE).base(), FREE + 6);
+    w.caps.mapping_destroy(w.boot(MAPPINGS + 3)).unwrap();
+    w.caps.platform.flushes = 0;
     w.map(pt, FRAME, (5, 20), RW, 0, MAPPINGS + 3).unwrap();
     let modify = |w: &mut World, first, count, flags| {
         w.caps.modify(w.boot(pt), first, count, flags).unwrap();
