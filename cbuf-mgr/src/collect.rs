@@ -354,6 +354,11 @@ impl<M: Machine> Manager<M> {
         let Some((owner, others)) = buffer.holders.split_first() else {
             return false;
         };
+        // Who was told that nobody writes the buffer may have taken it just now, if its owner
+        // lied about what it sent.
+        if buffer.sealed && !others.iter().all(|h| Control::unseal(h.record.get())) {
+            return false;
+        }
         if !Control::restate(owner.record.get(), state) {
             return false;
         }

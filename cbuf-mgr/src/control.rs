@@ -133,6 +133,27 @@ impl Control {
         false
     }
 
+    /// Tells the client that the buffer may change from here on, unless it references it and was
+    /// told otherwise. Flag and reference count are one word, as address and reference count are.
+    pub fn unseal(record: &Record) -> bool {
+        for _ in 0..TRIES {
+            let state = record.load();
+            if !state.has(State::SEALED) {
+                return true;
+            }
+            if state.references() != 0 {
+                return false;
+            }
+            if record
+                .exchange(state, State(state.0 & !State::SEALED))
+                .is_ok()
+            {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Takes the address away from the client, unless it references the buffer. Address and
     /// reference count are one word, so a reference taken meanwhile is not missed.
     pub fn withdraw(record: &Record) -> Withdrawn {

@@ -55,7 +55,10 @@ impl<M: Machine> Manager<M> {
     /// What a receiver's record states. It tells us of its last free where the owner would.
     fn received_state(&self, id: CbufId) -> Result<State, Error> {
         let buffer = self.buffer(id)?;
-        let flags = self.wanted(buffer.owner);
+        let mut flags = self.wanted(buffer.owner);
+        if buffer.sealed {
+            flags |= State::SEALED;
+        }
         let place = self.machine.place(buffer.page);
         Ok(State::new(place, buffer.order, flags))
     }
@@ -94,7 +97,8 @@ impl<M: Machine> Manager<M> {
         pool.is_none_or(|p| p.held > p.limit)
     }
 
-    /// A client's `seal`: it cannot write the buffer any more until that is collected.
+    /// A client's `seal`: it cannot write the buffer any more until that is collected, and its
+    /// receivers' records say so.
     /// [`Error::BadBuffer`]: not its own.
     pub fn seal(&mut self, caller: ComponentId, id: CbufId) -> Result<(), Error> {
         self.enter(caller)?;
@@ -112,6 +116,12 @@ impl<M: Machine> Manager<M> {
         self.machine
             .protect(caller, &holder.mapping, buffer.order, false)?;
         buffer.sealed = true;
+        for holder in &buffer.holders[1..] {
+            let pool = self.pools[holder.component.0 as usize].as_ref();
+            if let Some(record) = pool.and_then(|p| p.control.record(id)) {
+                record.state.fetch_or(State::SEALED, SeqCst);
+            }
+        }
         Ok(())
     }
 

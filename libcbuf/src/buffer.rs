@@ -91,7 +91,7 @@
 //! ```
 
 use crate::client::{Allocated, Client};
-use crate::meta::{CbufId, Record};
+use crate::meta::{CbufId, Record, State};
 use abi::{ComponentId, Error};
 use core::mem::ManuallyDrop;
 use core::ops::{Bound, Deref, DerefMut, RangeBounds};
@@ -242,7 +242,8 @@ impl core::fmt::Debug for Buffer<'_> {
 
 /// A reference to an immutable stretch of a buffer: a frozen one of our own, or one received. A
 /// received buffer is mapped read-only here, but its producer can still write it: code that
-/// parses one from a component it does not trust copies what it decides upon.
+/// parses one from a component it does not trust copies what it decides upon, or insists on
+/// [`Cbuf::is_sealed`].
 pub struct Cbuf<'c> {
     client: &'c Client,
     record: &'c Record,
@@ -304,6 +305,13 @@ impl<'c> Cbuf<'c> {
     pub fn send_sealed(&self, to: ComponentId) -> Result<CbufRef, Error> {
         self.client.manager.seal(self.id.0)?;
         Ok(self.send(to))
+    }
+
+    /// Whether a received buffer stays as it is as long as this handle: its producer cannot write
+    /// it either. The manager says so, whatever the producer does. Costs one load.
+    #[inline]
+    pub fn is_sealed(&self) -> bool {
+        self.record.load().has(State::SEALED)
     }
 
     /// What names the stretch, in place of the handle: whoever has it owns the reference.

@@ -85,6 +85,9 @@ impl State {
     /// Allocated and neither frozen nor sent: nobody else can hold it, and no id from outside
     /// may turn it into a second reference.
     pub const EXCLUSIVE: u64 = 1 << 21;
+    /// In a receiver's record: nobody can write the buffer. Set by the manager, and cleared only
+    /// while there are no references, so whoever has one and sees it may rely on it.
+    pub const SEALED: u64 = 1 << 22;
     /// All flags.
     pub const FLAGS: u64 = 31 << 18;
     pub const ORDER_SHIFT: u32 = 23;

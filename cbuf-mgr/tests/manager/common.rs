@@ -121,6 +121,23 @@ impl Fake {
         Ok(())
     }
 
+    /// Writes `bytes` to the beginning of every page that a component can write.
+    pub fn overwrite(&mut self, component: u16, bytes: &[u8]) {
+        let writable = self
+            .mapped
+            .iter()
+            .filter(|((c, _), w)| *c == component && **w);
+        for ((_, first), _) in writable {
+            for page in *first..first + (1 << self.frames[first]) {
+                // SAFETY: inside the area; nobody holds a slice of it meanwhile.
+                unsafe {
+                    let start = self.memory.start.add(page as usize * PAGE);
+                    core::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+                }
+            }
+        }
+    }
+
     /// The page number behind an address in a buffer.
     pub fn page_at(&self, address: usize) -> u64 {
         ((address - self.memory.start as usize) / PAGE) as u64

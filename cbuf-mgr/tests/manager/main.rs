@@ -5,6 +5,7 @@
 mod aggregates;
 mod charging;
 mod common;
+mod hostile;
 mod model;
 mod paths;
 mod senders;
