@@ -1,10 +1,11 @@
 //! What a client's calls on buffers cost. On this machine, in cycles, beside the allocators that
 //! people know (`libcbuf/benches/calls`); inside the machine, in instructions, with a message to
-//! another component and back beside Linux pipes, and what follows from the size of a pool (the
-//! image `bench-cbuf`).
+//! another component and back beside Linux pipes (`pipes`), and what follows from the size of a
+//! pool (the image `bench-cbuf`).
 
 use super::Built;
 use super::kernel::{measure, measure_by};
+use super::pipes::{self, LINUX, Trips};
 use super::report::{self, Goal, Row};
 use super::{cbuf_pools, curves};
 use crate::install;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::process::Stdio;
 
-const PAGES: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+pub const PAGES: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 const US: &str = "CBUF";
 const ALLOCATORS: [&str; 4] = ["glibc", "jemalloc", "mimalloc", "tcmalloc"];
 /// From so many pages on we are to be ahead of all.
@@ -37,12 +38,6 @@ const CALLS: [(&str, &str, Option<f64>); 7] = [
     ("free-listed", "cbuf_free, to the freelist", None),
 ];
 const ROUND_TRIP: f64 = 500.0;
-/// Instructions of a round trip of as many pages through two pipes between two processes of Linux
-/// 6.1, the whole message both ways, in the same QEMU with the same clock.
-const PIPES: [f64; 7] = [
-    12_820.0, 18_216.5, 29_057.1, 50_633.8, 93_596.0, 190_970.0, 394_666.0,
-];
-
 /// Cycles by what, who and pages.
 type Cycles = BTreeMap<(String, String, u32), f64>;
 
@@ -51,7 +46,9 @@ pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String
     let cycles = parse(&measure_here(project, rounds)?)?;
     let mut rows = host_rows(&cycles)?;
     let counted = measure(built)?;
-    rows.extend(machine_rows(&counted)?);
+    let guest = pipes::prepare(&project.root)?;
+    rows.extend(machine_rows(&counted, &pipes::counted(&guest)?)?);
+    rows.extend(pipes::timed(built, &guest, rounds)?);
     let timed = measure_by(built, Accel::Tcg)?;
     rows.extend(cbuf_pools::rows(&counted, &timed)?);
     let title = "Calls on buffers: ours beside the peers'";
@@ -104,7 +101,7 @@ fn figure(cycles: &Cycles, what: &str, who: &str, pages: u32) -> Result<f64, Str
     cycles.get(&key).copied().ok_or_else(missing)
 }
 
-fn size(pages: u32) -> String {
+pub fn size(pages: u32) -> String {
     match pages {
         1 => "1 page".into(),
         n => format!("{n} pages"),
@@ -177,7 +174,8 @@ fn host_rows(cycles: &Cycles) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-fn machine_rows(measured: &HashMap<String, f64>) -> Result<Vec<Row>, String> {
+/// `pipes` are Linux's round trips in instructions, by pages.
+fn machine_rows(measured: &HashMap<String, f64>, pipes: &Trips) -> Result<Vec<Row>, String> {
     let all = |key: &str| -> Result<Vec<f64>, String> {
         let one = |pages: &u32| {
             let name = format!("{key}-{pages}");
@@ -196,9 +194,9 @@ fn machine_rows(measured: &HashMap<String, f64>) -> Result<Vec<Row>, String> {
         });
     }
     let trips = all("round")?;
-    for ((pages, trip), pipe) in PAGES.iter().zip(&trips).zip(PIPES) {
+    for (pages, trip) in PAGES.iter().zip(&trips) {
         let row = Row::new(format!("round trip, {}", size(*pages)), "instr.", *trip);
-        let row = row.against("Linux pipes", pipe, None);
+        let row = row.against(LINUX, pipes::trip(pipes, *pages)?, None);
         rows.push(row.goal(Goal::AtMost(ROUND_TRIP)));
     }
     let name = "round trip, 1 to 64 pages, most over least";
@@ -269,14 +267,16 @@ mod tests {
                 measured.insert(format!("{key}-{pages}"), 8.0);
             }
         }
-        assert!(missed(&machine_rows(&measured).unwrap()).is_empty());
+        let pipes = PAGES.map(|pages| (pages, 10_000.0)).into();
+        assert!(missed(&machine_rows(&measured, &pipes).unwrap()).is_empty());
         measured.insert("send-32".into(), 9.0);
         measured.insert("round-64".into(), 8.2);
-        let rows = machine_rows(&measured).unwrap();
+        let rows = machine_rows(&measured, &pipes).unwrap();
         let name = "round trip, 1 to 64 pages, most over least";
         assert_eq!(missed(&rows), ["cbuf_send", name]);
+        assert!(machine_rows(&measured, &Trips::new()).is_err());
         measured.remove("alloc-1");
-        assert!(machine_rows(&measured).is_err());
+        assert!(machine_rows(&measured, &pipes).is_err());
     }
 
     #[test]

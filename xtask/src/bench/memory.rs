@@ -140,7 +140,7 @@ pub fn run(built: &Built, rounds: usize) -> Result<(), String> {
         built.root.join("xtask/peer"),
         built.root.join("target/peer"),
     );
-    let linux = peer::prepare_memory(&assets, &folder)?;
+    let linux = peer::prepare_program("memory", &assets, &folder)?;
     let pair = |accel| -> Result<Pair, String> {
         let ours = Machine {
             kernel: built.kernel.clone(),

@@ -12,6 +12,7 @@ mod memory;
 mod namespace;
 mod pages;
 mod peer;
+mod pipes;
 mod plot;
 mod report;
 mod web;

@@ -49,13 +49,13 @@ pub fn prepare(assets: &Path, folder: &Path) -> Result<Peer, String> {
     Ok(peer)
 }
 
-/// A guest that runs one program of ours and nothing else: what memory costs.
-pub fn prepare_memory(assets: &Path, folder: &Path) -> Result<Peer, String> {
+/// A guest that runs one program of ours and nothing else: `name.c` of the assets.
+pub fn prepare_program(name: &str, assets: &Path, folder: &Path) -> Result<Peer, String> {
     packages(folder)?;
-    shell(PACK_MEMORY, &[folder, assets])?;
+    shell(&PACK_PROGRAM.replace("@NAME@", name), &[folder, assets])?;
     Ok(Peer {
         kernel: folder.join("vmlinuz"),
-        ramdisk: folder.join("initrd-memory"),
+        ramdisk: folder.join(format!("initrd-{name}")),
     })
 }
 
@@ -177,12 +177,12 @@ cd "$R"; find . | LC_ALL=C sort | $S/bin/busybox cpio -o -H newc > ../initrd 2>/
 "#;
 
 /// `$1` and `$2` as above.
-const PACK_MEMORY: &str = r#"
+const PACK_PROGRAM: &str = r#"
 set -e
-cd "$1"; S=$PWD/sysroot; R=$PWD/root-memory; rm -rf "$R"; mkdir "$R"
+cd "$1"; S=$PWD/sysroot; R=$PWD/root-@NAME@; rm -rf "$R"; mkdir "$R"
 cp $S/boot/vmlinuz-* vmlinuz
-cc -O2 -static -o "$R"/init "$2"/memory.c
-cd "$R"; echo init | $S/bin/busybox cpio -o -H newc > ../initrd-memory 2>/dev/null
+cc -O2 -static -o "$R"/init "$2"/@NAME@.c
+cd "$R"; echo init | $S/bin/busybox cpio -o -H newc > ../initrd-@NAME@ 2>/dev/null
 "#;
 
 fn shell(script: &str, arguments: &[&Path]) -> Result<(), String> {
