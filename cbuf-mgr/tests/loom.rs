@@ -7,7 +7,7 @@
 use abi::layout::LEAF_RECORDS;
 use abi::{ComponentId, Error};
 use cbuf_mgr::control::{Control, Withdrawn};
-use cbuf_mgr::liveness::{Counts, Look, Verdict, judge};
+use cbuf_mgr::liveness::{Collection, Counts, Look, Pass, Verdict, judge};
 use libcbuf::meta::{CbufId, Record, RecordOffset, State};
 use libcbuf::primitive::{AtomicBool, AtomicU32, Ordering, light_barrier};
 use libcbuf::ring::{Producer, Ring};
@@ -21,6 +21,7 @@ use std::cell::Cell;
 const ID: CbufId = CbufId(3);
 const A: ComponentId = ComponentId(1);
 const B: ComponentId = ComponentId(2);
+const C: ComponentId = ComponentId(3);
 const PAGE: u64 = 7;
 
 thread_local! {
@@ -267,5 +268,47 @@ fn the_collector_leaves_what_is_sent_freed_and_received() {
         sender.join().unwrap();
         // On its way, or B's.
         assert_eq!(collector.join().unwrap(), Verdict::Live);
+    });
+}
+
+/// A has sent to B and freed. B receives, passes the buffer on to C and keeps it; C receives and
+/// frees; all of it the library's own doing, while `collects` looks for garbage.
+fn collect_beside_a_chain(collects: fn(&[Now<'_>]) -> bool) {
+    loom::model(move || {
+        let shared = Arc::new([(); 3].map(|()| Component::new(referenced(0))));
+        let [a, b, c] = &*shared;
+        a.record().count_send(B);
+        b.record().senders.store(Record::bit(A), Ordering::SeqCst);
+        c.record().senders.store(Record::bit(B), Ordering::SeqCst);
+        let components = shared.clone();
+        let collector = thread::spawn(move || {
+            let records = components.each_ref().map(|c| Now(c.record()));
+            collects(&records)
+        });
+        let (b, c) = (b.client(), c.client());
+        assert!(b.cbuf2buf(ID, 0, 1, A).is_ok());
+        // SAFETY: B holds the reference it just received.
+        unsafe { b.cbuf_send(ID, C) };
+        assert!(c.cbuf2buf(ID, 0, 1, B).is_ok());
+        // SAFETY: the reference that C just received, given up.
+        unsafe { c.cbuf_free(ID) };
+        assert!(!collector.join().unwrap(), "B's buffer was collected");
+    });
+}
+
+#[test]
+fn the_collector_leaves_what_is_passed_on() {
+    collect_beside_a_chain(|records| {
+        judge(records.iter().copied(), Counts::default(), u64::MAX) != Verdict::Live
+    });
+}
+
+/// The same collector, believing its first pass: the check above can fail.
+#[test]
+#[should_panic(expected = "B's buffer was collected")]
+fn a_collector_that_looks_once_does_not() {
+    collect_beside_a_chain(|records| {
+        let mut collection = Collection::for_verdict(Counts::default(), u64::MAX);
+        records.iter().all(|record| collection.look(record)) && collection.end_pass() != Pass::Vain
     });
 }
