@@ -117,10 +117,8 @@ impl<M: Machine> Manager<M> {
             .protect(caller, &holder.mapping, buffer.order, false)?;
         buffer.sealed = true;
         for holder in &buffer.holders[1..] {
-            let pool = self.pools[holder.component.0 as usize].as_ref();
-            if let Some(record) = pool.and_then(|p| p.control.record(id)) {
-                record.state.fetch_or(State::SEALED, SeqCst);
-            }
+            let record = holder.record.get();
+            record.state.fetch_or(State::SEALED, SeqCst);
         }
         Ok(())
     }
