@@ -20,6 +20,7 @@ mod interrupt;
 mod machine;
 mod net;
 mod new_component;
+mod policy;
 mod program;
 mod progress;
 mod project;
@@ -94,6 +95,18 @@ pub struct RunArgs {
     /// Kernel command line, instead of the image's own
     #[arg(long)]
     pub append: Option<String>,
+    /// How memory is shared: throughput, limited, priority or qos
+    #[arg(long)]
+    pub policy: Option<String>,
+    /// What all pools may have together, like 300p (pages) or 2MiB
+    #[arg(long)]
+    pub memory_limit: Option<String>,
+    /// Shares of time that applications may lose to memory, like webserver=10%
+    #[arg(long)]
+    pub qos: Option<String>,
+    /// Whose pools go first, like webserver=30; default: as the threads that come to them
+    #[arg(long)]
+    pub priority: Option<String>,
 }
 
 #[derive(Args, Clone)]

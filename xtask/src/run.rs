@@ -3,7 +3,7 @@
 use crate::machine::{Machine, exit_code};
 use crate::net::{self, Network};
 use crate::project::Project;
-use crate::{RunArgs, build, compose, http, install, interrupt};
+use crate::{RunArgs, build, compose, http, install, interrupt, policy};
 use manifest::Image;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ pub fn run(project: &Project, args: &RunArgs) -> Result<(), String> {
     install::everything()?;
     build::image(project, &args.image)?;
     let packed = compose::pack(project, &args.image)?;
+    let chosen = policy::words(args, &packed.image)?;
     let serves = packed.image.components.iter().any(|c| c.device.is_some());
     let folder = project.target().join("run");
     let network = if serves {
@@ -31,13 +32,16 @@ pub fn run(project: &Project, args: &RunArgs) -> Result<(), String> {
         memory_mib: args.memory,
         accel: args.accel,
         cpu: args.cpu.clone(),
-        append: args
-            .append
-            .clone()
-            .unwrap_or_else(|| packed.image.arguments.clone()),
+        append: command_line(args, &packed.image, &chosen),
         netdev: network.as_ref().map(|n| n.netdev.clone()),
     };
     watch(&machine, &packed.image, serves.then_some(args.port))
+}
+
+/// What `--append` says, or the image; behind it what was chosen, so that it counts.
+fn command_line(args: &RunArgs, image: &Image, chosen: &str) -> String {
+    let said = args.append.as_ref().unwrap_or(&image.arguments);
+    format!("{said} {chosen}").trim().into()
 }
 
 /// Shows what the machine prints until it ends or somebody stops it.

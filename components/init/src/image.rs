@@ -90,6 +90,7 @@ impl<'a> Builder<'a> {
         }
         self.devices(&mut drafts)?;
         self.clients(&mut drafts)?;
+        self.tell_pools(&mut drafts)?;
         self.tell_threads(&mut drafts, &threads)?;
         self.arguments(&mut drafts)?;
         let own = self.own_imports(&objects)?;
@@ -373,6 +374,25 @@ impl<'a> Builder<'a> {
                 grants.grant(&format!("client:{name}"), *region, *base, *pages)?;
                 let peers = self.image.peers(*id);
                 grants.grant(&format!("peers:{name}"), CPtr::NULL, u64::from(id.0), peers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the image says of pools to whom it lets choose how memory is shared.
+    fn tell_pools(&mut self, drafts: &mut [Draft<'_>]) -> Result<()> {
+        let chooses = |c: &Component| c.provides.iter().any(|p| p.interface == "policy");
+        for draft in drafts.iter_mut().filter(|d| chooses(d.component)) {
+            for (id, component) in self.image.ids() {
+                let Some(pool) = component.pool else { continue };
+                let name = &component.name;
+                let priority = u64::from(self.image.priority_in(id));
+                let base = u64::from(id.0) | priority << 32;
+                let pages = pool.pages | pool.max << 32;
+                let reach = self.image.reached(id);
+                let grants = &mut draft.grants;
+                grants.grant(&format!("pool:{name}"), CPtr::NULL, base, pages)?;
+                grants.grant(&format!("reach:{name}"), CPtr::NULL, u64::from(id.0), reach)?;
             }
         }
         Ok(())

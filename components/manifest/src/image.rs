@@ -134,6 +134,23 @@ impl Image {
         set
     }
 
+    /// The components that `id`'s threads come to by invocations, itself included, `init` left
+    /// out, as a bit set.
+    pub fn reached(&self, id: ComponentId) -> u64 {
+        let comes_to =
+            |(other, _): &(ComponentId, _)| graph::reaching(self, *other) >> id.0 & 1 == 1;
+        let others = self.ids().filter(comes_to);
+        others.fold(1 << id.0, |set, (other, _)| set | 1 << other.0)
+    }
+
+    /// The highest priority of a thread that comes to `id` by invocations.
+    pub fn priority_in(&self, id: ComponentId) -> u32 {
+        let reaching = graph::reaching(self, id) | 1 << id.0;
+        let comes = |(other, _): &(ComponentId, _)| reaching >> other.0 & 1 == 1;
+        let threads = self.ids().filter(comes).flat_map(|(_, c)| &c.threads);
+        threads.map(|t| t.priority).max().unwrap_or(0)
+    }
+
     /// The threads that can ever run inside `id`, as a bit set by thread number: its own, those
     /// of everything that reaches it by invocations, and `init`'s (which starts every component).
     /// A fault takes any thread into `init`, so what `init` reaches, every thread can reach.

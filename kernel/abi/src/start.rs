@@ -76,6 +76,8 @@ pub struct Import {
 /// | `ports` | IoPorts | first port | number |
 /// | `client:NAME` | Pdpt of component NAME's CBUF region | component id, bit 16: right `dma` | pool in pages, its maximum << 32 |
 /// | `peers:NAME` | – | component id | components it shares an edge with, as a bit set |
+/// | `pool:NAME` | – | component id, highest priority of a thread that comes to it << 32 | pool in pages, its maximum << 32 |
+/// | `reach:NAME` | – | component id | components that its threads come to, itself included, as a bit set |
 /// | `memory` | Ram, the component's own | physical address | size |
 /// | `own-pdpt` | Pdpt of the component's PML4 slot 2 ([`crate::layout::OWN_SPACE`]) | – | – |
 /// | `thread:NAME.N` | Nth Thread of component NAME, for the scheduler | thread id | priority (low 32 bits), component id (high) |
