@@ -97,7 +97,8 @@ fn objects(cpu: &mut Cpu) -> Result<(), Stale> {
         let component = unsafe { &*pointer };
         let bytes = component.cspace_slots * SLOT_BYTES as u64;
         let held = Component::cspace_slot(pointer);
-        let root = held.base() == component.l1.0
+        // A revocation may have taken its own capability and left another to the same root.
+        let root = (held.is_empty() || held.base() == component.l1.0)
             && component.cspace == component.l1.pointer::<u8>() as u64
             && exists(cpu, CapType::L1CNode, component.l1.0, bytes);
         if component.cspace != 0 && !root {
