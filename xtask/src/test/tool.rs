@@ -16,6 +16,7 @@ const NAME: &str = "probe-one";
 
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
     outcomes.run("run says that a port is taken", port_taken);
+    outcomes.run("run refuses a policy that there is not", nonsense_refused);
     outcomes.run("run serves until it is stopped", serve_until_stopped);
     if !outcomes.quick {
         outcomes.run("new-component builds, boots and answers", || {
@@ -25,10 +26,11 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
 }
 
 /// This tool with `run` on a port; what it prints comes as lines.
-fn start(port: u16) -> Result<(Child, Console), String> {
+fn start(port: u16, options: &[&str]) -> Result<(Child, Console), String> {
     let tool = std::env::current_exe().map_err(|e| format!("this tool is not found: {e}"))?;
     let mut command = Command::new(tool);
     command.args(["run", "--port", &port.to_string()]);
+    command.args(options);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -43,7 +45,7 @@ fn start(port: u16) -> Result<(Child, Console), String> {
 fn port_taken() -> Result<(), String> {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
     let port = taken.local_addr().map_err(|e| e.to_string())?.port();
-    let (mut child, mut console) = start(port)?;
+    let (mut child, mut console) = start(port, &[])?;
     let status = child.wait().map_err(|e| e.to_string())?;
     console.drain();
     let said = console.complaints();
@@ -54,9 +56,38 @@ fn port_taken() -> Result<(), String> {
     Ok(())
 }
 
+/// Each with what is accepted instead, before anything boots.
+fn nonsense_refused() -> Result<(), String> {
+    let cases: [(&[&str], &str); 4] = [
+        (
+            &["--policy", "fast"],
+            "it is one of throughput, limited, priority, qos",
+        ),
+        (&["--memory-limit", "much"], "like 300p, 512KiB or 2MiB"),
+        (
+            &["--policy", "qos", "--qos", "webserver=200%"],
+            "with a share from 0.1 to 90",
+        ),
+        (
+            &["--qos", "sched=10%"],
+            "those with one are: nic, netstack, content, cgi, webserver",
+        ),
+    ];
+    for (options, accepted) in cases {
+        let (mut child, mut console) = start(net::any_port()?, options)?;
+        let status = child.wait().map_err(|e| e.to_string())?;
+        console.drain();
+        let said = console.complaints();
+        if status.success() || !said.contains(accepted) || said.contains("booting") {
+            return Err(format!("{options:?}: {status}, it said: {said}"));
+        }
+    }
+    Ok(())
+}
+
 fn serve_until_stopped() -> Result<(), String> {
     let port = net::any_port()?;
-    let (mut child, mut console) = start(port)?;
+    let (mut child, mut console) = start(port, &[])?;
     let address = format!("http://127.0.0.1:{port}/");
     let deadline = Instant::now() + Duration::from_secs(300);
     let served = loop {
