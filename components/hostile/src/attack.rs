@@ -3,10 +3,11 @@
 
 extern crate alloc;
 
-use abi::CPtr;
 use abi::op::own;
+use abi::{CPtr, Error};
 use core::arch::asm;
 use core::hint::black_box;
+use rt::cbuf::{Buffer, method};
 
 /// Machine code of `ret`.
 const RETURN: u8 = 0xc3;
@@ -21,6 +22,17 @@ pub fn read(address: usize) {
 pub fn write(address: usize) {
     // SAFETY: the store faults, and the thread leaves this component.
     unsafe { asm!("mov byte ptr [{0}], 1", in(reg) address) };
+}
+
+/// Writes a buffer of its own that it gave up writing.
+pub fn write_sealed() -> Result<(), Error> {
+    let manager = rt::import("cbuf").ok_or(Error::NotFound)?;
+    let mut buffer = Buffer::try_alloc(rt::cbuf::client(), 1)?;
+    buffer[0] = 1;
+    let sealed = buffer.freeze(1);
+    rt::invoke(manager.entry, method::SEAL, [sealed.id().0.into(), 0, 0, 0])?;
+    write(sealed.as_ptr() as usize);
+    Ok(())
 }
 
 pub fn jump(address: usize) {

@@ -4,10 +4,10 @@ use crate::raw;
 use abi::captype::MapFlags;
 use abi::start::slot;
 use abi::{CPtr, CapType, Error, Rights, layout, op};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use hostile::Random;
 use rt::cap;
-use rt::cbuf::{Cbuf, CbufId};
+use rt::cbuf::{Buffer, Cbuf, CbufId, CbufRef, method};
 
 const SYSTEM_CALLS: u32 = 300_000;
 const MANAGER_CALLS: u32 = 20_000;
@@ -179,36 +179,89 @@ pub fn manager(data: &Cbuf<'static>) -> u64 {
     succeeded
 }
 
-/// Scribbles over the metadata that it shares with the manager, then has the manager read them.
-pub fn corrupt() -> u64 {
-    let Some(manager) = rt::import("cbuf") else {
+/// Buffers that it keeps from being given back.
+const KEPT: usize = 4;
+const SCRIBBLES: u64 = 400;
+/// Ids below this are named to a server.
+const NAMED: u32 = 24;
+
+/// Overwrites all that it shares with the manager (records, the ring, every thread's shelves), with
+/// anything and with what nearly means something, then has the manager look: it collects, maps,
+/// seals, tells of last frees twice, and names buffers to the tester's server that are not its
+/// own. What it was sent it never frees.
+pub fn corrupt(data: &Cbuf<'static>) -> u64 {
+    let (Some(manager), Some(echo)) = (rt::import("cbuf"), rt::import("echo")) else {
         return 1;
     };
-    let present = |leaf: &usize| {
-        let word = (layout::TRIE_ROOT as *const AtomicU32).wrapping_add(*leaf);
-        // SAFETY: the root is mapped for the life of the component.
-        unsafe { &*word }.load(Ordering::Relaxed) != 0
-    };
-    let Some(leaf) = (0..layout::TRIE_ROOT_ENTRIES).find(present) else {
-        return 1;
-    };
-    let leaf = layout::TRIE_LEAVES + leaf * layout::PAGE;
+    let client = rt::cbuf::client();
+    core::mem::forget(data.clone());
+    for _ in 0..KEPT {
+        match Buffer::try_alloc(client, layout::PAGE) {
+            Ok(kept) => core::mem::forget(kept),
+            Err(_) => return 1,
+        }
+    }
     let mut random = Random::new(seed());
-    for round in 0..200u64 {
-        for at in [layout::RING, layout::SHELVES, leaf] {
-            for _ in 0..64 {
-                let place =
-                    (at + random.below(layout::PAGE as u64 / 8) as usize * 8) as *const AtomicU64;
-                // SAFETY: all three pages are mapped, writable, for the life of the component, and
-                // are only ever reached as atomics.
-                let word = unsafe { &*place };
-                word.store(random.nasty(), Ordering::Relaxed);
+    for round in 0..SCRIBBLES {
+        for leaf in 0..layout::TRIE_ROOT_ENTRIES {
+            let root = (layout::TRIE_ROOT as *const AtomicU32).wrapping_add(leaf);
+            // SAFETY: the root is mapped for the life of the component.
+            if unsafe { &*root }.load(Ordering::Relaxed) != 0 {
+                scribble(
+                    &mut random,
+                    layout::TRIE_LEAVES + leaf * layout::PAGE,
+                    layout::PAGE,
+                );
             }
         }
-        // Collecting and mapping make the manager look.
-        let _ = rt::invoke(manager.entry, 0, [round % 4, 0, 0, 0]);
-        let _ = rt::invoke(manager.entry, 1, [random.below(512), 0, 0, 0]);
-        let _ = rt::invoke(manager.entry, 2, [random.below(512), 0, 0, 0]);
+        scribble(&mut random, layout::RING, layout::PAGE);
+        scribble(&mut random, layout::SHELVES, layout::SHELF_BYTES);
+        let id = random.below(u64::from(IDS));
+        // Collecting does not wait. A seal is refused where the buffer is another's, and a last
+        // free that was told of before is nothing new.
+        for (method, args) in [
+            (method::COLLECT, [round % 4, 0, 0, 0]),
+            (method::MAP, [id, random.below(SENDERS), 0, 0]),
+            (method::SEAL, [id, 0, 0, 0]),
+            (method::RELINQUISH, [id, 0, 0, 0]),
+            (method::RELINQUISH, [id, 0, 0, 0]),
+        ] {
+            let _ = rt::invoke(manager.entry, method, args);
+        }
+    }
+    // What the server makes of those that it may name stays on its way: few, for they are the
+    // server's own.
+    for id in 1..NAMED {
+        let named = CbufRef {
+            id,
+            offset: 0,
+            len: 1,
+        };
+        let [low, high] = named.to_words();
+        let _ = rt::invoke(echo.entry, stubs::echo::method::COPY, [low, high, 0, 0]);
     }
     0
+}
+
+/// Overwrites words of what lies at `at`, mostly its first ones.
+fn scribble(random: &mut Random, at: usize, bytes: usize) {
+    for _ in 0..64 {
+        let limit = if random.below(2) == 0 {
+            layout::PAGE / 4
+        } else {
+            bytes
+        };
+        let place = (at + random.below(limit as u64 / 4) as usize * 4) as *const AtomicU32;
+        // SAFETY: mapped, writable, for the life of the component, and only ever reached as
+        // atomics.
+        let word = unsafe { &*place };
+        let was = word.load(Ordering::Relaxed);
+        let new = match random.below(4) {
+            0 => was.wrapping_add(1),
+            1 => was ^ 1 << random.below(32),
+            2 => random.below(u64::from(IDS)) as u32 * 32,
+            _ => random.nasty() as u32,
+        };
+        word.store(new, Ordering::Relaxed);
+    }
 }

@@ -42,6 +42,7 @@ macro_rules! deeds {
 deeds! {
     WriteBuffer "write-received-buffer" Dies,
     WriteFarBuffer "write-unsent-buffer" Dies,
+    WriteSealed "write-sealed-buffer" Dies,
     ReadKernel "read-kernel-memory" Dies,
     WriteKernel "write-kernel-memory" Dies,
     ReadNull "read-null" Dies,

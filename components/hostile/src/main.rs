@@ -66,7 +66,7 @@ fn act_on(deed: Deed, data: &Cbuf<'static>) -> Result<u64, Error> {
         Deed::WriteBuffer => attack::write(data.as_ptr() as usize),
         Deed::WriteFarBuffer => attack::write(data.as_ptr() as usize + (1 << 30)),
         Deed::FuzzManager => return Ok(fuzz::manager(data)),
-        Deed::Corrupt => return Ok(fuzz::corrupt()),
+        Deed::Corrupt => return Ok(fuzz::corrupt(data)),
         _ => return Err(Error::BadArgument),
     }
     Ok(1)
@@ -74,6 +74,7 @@ fn act_on(deed: Deed, data: &Cbuf<'static>) -> Result<u64, Error> {
 
 fn act(deed: Deed) -> Result<u64, Error> {
     match deed {
+        Deed::WriteSealed => attack::write_sealed()?,
         Deed::ReadKernel => attack::read(0xffff_8000_0010_0000),
         Deed::WriteKernel => attack::write(0xffff_ffff_8010_0000),
         Deed::ReadNull => attack::read(0),

@@ -7,7 +7,7 @@
 use abi::start::{Import, StartInfo};
 use abi::{CPtr, ComponentId, Error, ThreadId};
 use core::fmt;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use hostile::{Deed, Outcome};
 use rt::cbuf::{Buffer, Cbuf};
@@ -32,6 +32,10 @@ static VISITED: AtomicU64 = AtomicU64::new(0);
 /// What the second thread found in the registers that an invocation loses.
 static REMAINS: AtomicU64 = AtomicU64::new(0);
 static VISITOR: AtomicU32 = AtomicU32::new(0);
+/// Whether there is a third thread, what it exchanged, and whether that went wrong.
+static EXCHANGING: AtomicBool = AtomicBool::new(false);
+static EXCHANGING_WRONG: AtomicBool = AtomicBool::new(false);
+static EXCHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// Why a test failed.
 enum Wrong {
@@ -43,6 +47,8 @@ enum Wrong {
     Sum,
     Stranded(u64),
     Remains(u64),
+    Exchanges(u64),
+    Account([u64; 4]),
 }
 
 impl fmt::Display for Wrong {
@@ -57,6 +63,8 @@ impl fmt::Display for Wrong {
                 write!(f, "the thread inside got status {status}, 0 for none")
             }
             Wrong::Remains(bits) => write!(f, "registers of the dead hold {bits:#x}"),
+            Wrong::Exchanges(count) => write!(f, "the exchange stops after {count} buffers"),
+            Wrong::Account(figures) => write!(f, "free, total, live, pooled are {figures:?}"),
             Wrong::Sum => f.write_str("echo adds wrongly"),
         }
     }
@@ -67,8 +75,10 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
 }
 
 fn main(argument: u64) -> ! {
-    if argument == 1 {
-        visit()
+    match argument {
+        1 => visit(),
+        2 => exchange(),
+        _ => {}
     }
     let mut suite = Suite::new();
     let info = rt::info();
@@ -78,7 +88,69 @@ fn main(argument: u64) -> ! {
         }
         suite.tell(name(import), test(import));
     }
+    if EXCHANGING.load(Ordering::Acquire) {
+        suite.tell("exchanges-go-on", exchanged());
+    }
     suite.finish()
+}
+
+/// The third thread: sends an honest component buffers of all small sizes, each with bytes of its
+/// own, and compares what comes back. Ends at the first that is wrong.
+fn exchange() -> ! {
+    EXCHANGING.store(true, Ordering::Release);
+    for round in 0u64.. {
+        let bytes = 1 + round as usize * 97 % (3 * BYTES);
+        match exchange_one(round, bytes) {
+            Ok(true) => EXCHANGES.fetch_add(1, Ordering::Release),
+            _ => break,
+        };
+        // Others of its priority run, too.
+        if rt::sched::block(rt::time::after(Duration::from_micros(200))).is_err() {
+            break;
+        }
+    }
+    EXCHANGING_WRONG.store(true, Ordering::Release);
+    rt::component::stop()
+}
+
+fn exchange_one(round: u64, bytes: usize) -> Result<bool, Error> {
+    let echo = stubs::echo::Client::bind()?;
+    let mut buffer = Buffer::alloc(rt::cbuf::client(), bytes)?;
+    let byte = |n: usize| (round as usize ^ n.wrapping_mul(31)) as u8;
+    for (n, at) in buffer[..bytes].iter_mut().enumerate() {
+        *at = byte(n);
+    }
+    let sent = buffer.freeze(bytes);
+    let copy = echo.copy(&sent)?;
+    let same = |cbuf: &Cbuf<'_>| cbuf.iter().enumerate().all(|(n, at)| *at == byte(n));
+    Ok(copy.len() == bytes && same(&copy) && same(&sent))
+}
+
+/// None was wrong, and they go on to the end.
+fn exchanged() -> Result<(), Wrong> {
+    let before = EXCHANGES.load(Ordering::Acquire);
+    for _ in 0..PATIENCE {
+        if EXCHANGING_WRONG.load(Ordering::Acquire) {
+            return Err(Wrong::BufferChanged);
+        }
+        if EXCHANGES.load(Ordering::Acquire) > before + 10 {
+            return account();
+        }
+        let deadline = rt::time::after(Duration::from_millis(1));
+        rt::sched::block(deadline).map_err(|error| Wrong::Error("cannot wait", error))?;
+    }
+    Err(Wrong::Exchanges(before))
+}
+
+/// The manager's figures agree with each other: what is live is in pools, what is in pools is there.
+fn account() -> Result<(), Wrong> {
+    let memory = rt::cbuf::memory().map_err(|error| Wrong::Error("no account", error))?;
+    let [free, total, live, pooled] = memory;
+    if live <= pooled && free + pooled <= total && live > 0 {
+        Ok(())
+    } else {
+        Err(Wrong::Account(memory))
+    }
 }
 
 /// The second thread: invokes what the first one asks for, and keeps the error.
