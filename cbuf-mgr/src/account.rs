@@ -32,10 +32,18 @@ pub struct Memory {
     pub total: u64,
     /// In buffers that a component references or that are on their way.
     pub live: u64,
-    /// In buffers, whatever their state: what all pools hold, and `unpaid`.
+    /// In buffers, whatever their state.
     pub pooled: u64,
+}
+
+/// Where all pages are, each from tables of its own: the first three make up the last. Pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Held by pools.
+    pub held: u64,
     /// In buffers of owners that died, on nobody's account.
     pub unpaid: u64,
-    /// In no buffer: `total` minus `pooled`.
+    /// In no buffer.
     pub unused: u64,
+    pub total: u64,
 }

@@ -253,6 +253,11 @@ impl stubs::cbuf_policy::Server for Policy {
         ))
     }
 
+    fn totals(&self, _caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
+        let totals = with(|m| Ok(m.totals()))?;
+        Ok((totals.held, totals.unpaid, totals.unused, totals.total))
+    }
+
     fn charges(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64), Error> {
         with(|m| m.charges(component(number)?))
     }

@@ -1,6 +1,6 @@
 //! The manager's state, and how clients are found in it.
 
-use crate::account::{Memory, Timing, Usage};
+use crate::account::{Memory, Timing, Totals, Usage};
 use crate::control::Control;
 use crate::frames::Frames;
 use crate::liveness::Verdict;
@@ -237,15 +237,19 @@ impl<M: Machine> Manager<M> {
             total: self.total_pages(),
             live,
             pooled: self.pooled,
-            unpaid: self.unpaid(),
-            unused: self.frames.free_pages(),
         }
     }
 
-    fn unpaid(&self) -> u64 {
+    /// Costs a look at every buffer of the dead.
+    pub fn totals(&self) -> Totals {
         let orphans = self.orphans.iter().filter_map(|id| self.buffer(*id).ok());
         let unpaid = orphans.filter(|b| b.payer.is_none());
-        unpaid.map(|b| b.pages()).sum()
+        Totals {
+            held: self.pools.iter().flatten().map(|p| p.held).sum(),
+            unpaid: unpaid.map(|b| b.pages()).sum(),
+            unused: self.frames.free_pages(),
+            total: self.frames.total_pages(),
+        }
     }
 
     /// What lies idle on all clients' shelves, sorted; as much as there is memory to list.

@@ -54,6 +54,10 @@ impl<M: Machine> Manager<M> {
         if pages > old {
             self.wake(component);
         }
+        // A policy calls often: what is left of the dead does not stay until another death.
+        if self.end_orphans() > 0 {
+            self.wake_all();
+        }
         self.end_quarantine(component)?;
         self.shrinking(component)
     }

@@ -9,9 +9,13 @@ use crate::{FuzzArgs, build, compose, install, interrupt};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The images, and the components in them that take a seed.
-const IMAGES: [(&str, &[&str]); 2] = [
+const IMAGES: [(&str, &[&str]); 3] = [
     ("hostile-calls", &["fuzz-kernel", "fuzz-manager", "corrupt"]),
     ("hostile-memory", &["meddler"]),
+    (
+        "soak",
+        &["conductor", "soaker-1", "soaker-2", "soaker-3", "soaker-4"],
+    ),
 ];
 /// What one boot may take: emulated, on a machine that others use as well.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -367,8 +367,10 @@ impl Host {
             let limits: u64 = usage.clone().map(|u| u.limit).sum();
             let held: u64 = usage.map(|u| u.held).sum();
             assert_eq!(memory.free, memory.total - limits);
-            assert_eq!(held + memory.unpaid, memory.pooled);
-            assert_eq!(memory.unused + memory.pooled, memory.total);
+            let totals = m.totals();
+            assert_eq!((totals.held, totals.total), (held, memory.total));
+            assert_eq!(totals.held + totals.unpaid, memory.pooled);
+            assert_eq!(totals.unused + memory.pooled, memory.total);
             let charges = (0..64).filter_map(|c| m.charges(ComponentId(c)).ok());
             let (charged, lent) = charges.fold((0, 0), |(a, b), (c, l)| (a + c, b + l));
             assert!(lent <= charged && charged <= held);
