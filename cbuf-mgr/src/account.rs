@@ -47,3 +47,12 @@ pub struct Totals {
     pub unused: u64,
     pub total: u64,
 }
+
+/// What a component has outside of any pool: memory of the other two kinds. Pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// Static: text, data, stacks.
+    pub fixed: u64,
+    /// Owned: heaps.
+    pub owned: u64,
+}

@@ -17,6 +17,7 @@ use abi::layout::PAGE;
 use abi::start::StartInfo;
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
+use cbuf_mgr::account::Given;
 use cbuf_mgr::frames::Frames;
 use cbuf_mgr::pool::Terms;
 use cbuf_mgr::{Manager, Round, Step};
@@ -256,6 +257,26 @@ impl stubs::cbuf_policy::Server for Policy {
     fn totals(&self, _caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
         let totals = with(|m| Ok(m.totals()))?;
         Ok((totals.held, totals.unpaid, totals.unused, totals.total))
+    }
+
+    fn give(&self, caller: ComponentId, number: u32, fixed: u64, owned: u64) -> Result<(), Error> {
+        if caller != ComponentId::INIT {
+            return Err(Error::Refused);
+        }
+        with(|m| m.give(component(number)?, Given { fixed, owned }))
+    }
+
+    fn memory_of(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64), Error> {
+        let of = component(number)?;
+        with(|m| {
+            let given = m.given(of)?;
+            let held = m.usage(of).map_or(0, |usage| usage.held);
+            Ok((given.fixed, given.owned, held))
+        })
+    }
+
+    fn reserve(&self, _caller: ComponentId) -> Result<(u64, u64), Error> {
+        with(|m| Ok(m.machine().reserve()))
     }
 
     fn charges(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64), Error> {

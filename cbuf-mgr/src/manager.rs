@@ -1,11 +1,11 @@
 //! The manager's state, and how clients are found in it.
 
-use crate::account::{Memory, Timing, Totals, Usage};
+use crate::account::{Given, Memory, Timing, Totals, Usage};
 use crate::control::Control;
 use crate::frames::Frames;
 use crate::liveness::Verdict;
 use crate::machine::Machine;
-use crate::pool::{Buffer, Pool, Terms, bit, push};
+use crate::pool::{Buffer, Pool, Terms, bit, list, push};
 use crate::wait::Waiters;
 use abi::layout::MAX_CBUFS;
 use abi::{ComponentId, Error, ThreadId};
@@ -40,22 +40,19 @@ pub struct Manager<M: Machine> {
     pub(crate) waiters: Waiters,
     /// The collection under way found its pool to allow more than there are frames for.
     pub(crate) short_of_frames: bool,
+    /// What components have besides their pools, by component id.
+    pub(crate) given: Vec<Given>,
     /// By thread.
-    pub(crate) threads: [Timing; ThreadId::MAX],
+    pub(crate) threads: Vec<Timing>,
 }
 
 impl<M: Machine> Manager<M> {
     /// No pools yet. [`Error::NoMemory`]: the manager's own heap is too small.
     pub fn new(machine: M, frames: Frames) -> Result<Self, Error> {
-        let mut pools = Vec::new();
-        pools
-            .try_reserve_exact(ComponentId::MAX)
-            .map_err(|_| Error::NoMemory)?;
-        pools.resize_with(ComponentId::MAX, || None);
         Ok(Self {
             machine,
             frames,
-            pools,
+            pools: list(ComponentId::MAX, || None)?,
             buffers: Vec::new(),
             free_ids: Vec::new(),
             orphans: Vec::new(),
@@ -68,7 +65,8 @@ impl<M: Machine> Manager<M> {
             grace: u64::MAX,
             waiters: Waiters::new(),
             short_of_frames: false,
-            threads: [Timing::default(); ThreadId::MAX],
+            given: list(ComponentId::MAX, Given::default)?,
+            threads: list(ThreadId::MAX, Timing::default)?,
         })
     }
 
@@ -238,6 +236,18 @@ impl<M: Machine> Manager<M> {
             live,
             pooled: self.pooled,
         }
+    }
+
+    /// The supervisor's account of what it gave a component; the last one counts.
+    pub fn give(&mut self, component: ComponentId, given: Given) -> Result<(), Error> {
+        let place = self.given.get_mut(component.0 as usize);
+        *place.ok_or(Error::NotFound)? = given;
+        Ok(())
+    }
+
+    pub fn given(&self, component: ComponentId) -> Result<Given, Error> {
+        let given = self.given.get(component.0 as usize);
+        given.copied().ok_or(Error::NotFound)
     }
 
     /// Costs a look at every buffer of the dead.

@@ -115,6 +115,14 @@ pub fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), Error> {
     Ok(())
 }
 
+/// So many items, on the heap: the manager's stack is small.
+pub fn list<T>(len: usize, item: impl FnMut() -> T) -> Result<Vec<T>, Error> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(len).map_err(|_| Error::NoMemory)?;
+    list.resize_with(len, item);
+    Ok(list)
+}
+
 /// 2^`order`, for an order from outside.
 pub fn pages_of(order: u32) -> Result<u64, Error> {
     if order < ORDERS as u32 {

@@ -54,6 +54,12 @@ impl Resources {
         })
     }
 
+    /// Pages set aside, and of these in use.
+    pub fn reserve(&self) -> (u64, u64) {
+        let total = self.reserve.total_pages();
+        (total, total - self.reserve.free_pages())
+    }
+
     /// An empty slot.
     pub fn take_slot(&mut self) -> Result<CPtr, Error> {
         if self.free.is_empty() {

@@ -43,6 +43,11 @@ impl System {
         })
     }
 
+    /// Pages set aside for the manager's own objects, and of these in use.
+    pub fn reserve(&self) -> (u64, u64) {
+        self.resources.reserve()
+    }
+
     /// Before a client is added: its region's PDPT.
     pub fn set_client(&mut self, component: ComponentId, pdpt: CPtr) -> Result<(), Error> {
         let place = self

@@ -117,7 +117,7 @@ pub struct FuzzArgs {
     /// The first seed, instead of one made of the time
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Only this image: hostile-calls or hostile-memory
+    /// Only this image: hostile-calls, hostile-memory or soak
     #[arg(long)]
     pub image: Option<String>,
 }

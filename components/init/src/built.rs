@@ -16,15 +16,36 @@ use crate::trouble::{Doing, Result};
 #[derive(Clone, Copy)]
 pub struct Part<'a> {
     pub frame: CPtr,
+    kind: Kind,
     bytes: u64,
     data: &'a [u8],
 }
 
+/// For whose lifetime memory is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The component's: text, data, stacks.
+    Static,
+    /// The component's allocator's: heaps.
+    Owned,
+}
+
 impl<'a> Part<'a> {
     /// A fresh frame with the data in it.
-    pub fn new(stock: &mut Stock, window: &Window, data: &'a [u8], bytes: u64) -> Result<Self> {
+    pub fn new(
+        stock: &mut Stock,
+        window: &Window,
+        kind: Kind,
+        data: &'a [u8],
+        bytes: u64,
+    ) -> Result<Self> {
         let frame = crate::space::filled(stock, window, data, bytes)?;
-        Ok(Self { frame, bytes, data })
+        Ok(Self {
+            frame,
+            kind,
+            bytes,
+            data,
+        })
     }
 }
 
@@ -44,6 +65,17 @@ pub struct Built<'a> {
 }
 
 impl Built<'_> {
+    /// Pages of its own that are static, its start information among them, and pages that are
+    /// owned, memory that it manages itself among them. Without what it shares with the archive.
+    pub fn pages(&self) -> (u64, u64) {
+        let of = |kind| {
+            let parts = self.memory.iter().filter(|p| p.kind == kind);
+            parts.map(|p| p.bytes / PAGE as u64).sum::<u64>()
+        };
+        let managed = self.component.memory.map_or(0, |m| m.bytes / PAGE as u64);
+        (of(Kind::Static) + 1, of(Kind::Owned) + managed)
+    }
+
     /// Writes all its memory anew, in the frames and page tables that it has. Nothing is
     /// allocated, so nothing can be missing.
     pub fn renew(&self, window: &Window) -> Result<()> {

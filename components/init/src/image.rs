@@ -15,7 +15,7 @@ use init::pci::Address;
 use manifest::{Component, Image, Right};
 use rt::cap;
 
-use crate::built::{Built, Part};
+use crate::built::{Built, Kind, Part};
 use crate::device::Devices;
 use crate::grants::{Grants, name};
 use crate::memory::{Rest, Stock};
@@ -205,7 +205,13 @@ impl<'a> Builder<'a> {
                 // Nobody can write it: all instances share the archive's pages.
                 (init_slot::ARCHIVE, segment.offset)
             } else {
-                let part = Part::new(stock, &self.window, segment.data, segment.memory)?;
+                let part = Part::new(
+                    stock,
+                    &self.window,
+                    Kind::Static,
+                    segment.data,
+                    segment.memory,
+                )?;
                 draft.memory.push(part);
                 (part.frame, 0)
             };
@@ -216,7 +222,7 @@ impl<'a> Builder<'a> {
         while threads != 0 {
             let thread = u64::from(threads.trailing_zeros());
             threads &= threads - 1;
-            let part = Part::new(stock, &self.window, &[], bytes)?;
+            let part = Part::new(stock, &self.window, Kind::Static, &[], bytes)?;
             draft.memory.push(part);
             let top = STACKS as u64 + (thread + 1) * STACK_STRIDE as u64;
             let pages = bytes / PAGE_BYTES;
@@ -224,7 +230,7 @@ impl<'a> Builder<'a> {
         }
         let bytes = component.heap_bytes;
         if bytes > 0 {
-            let part = Part::new(stock, &self.window, &[], bytes)?;
+            let part = Part::new(stock, &self.window, Kind::Owned, &[], bytes)?;
             draft.memory.push(part);
             let pages = bytes / PAGE_BYTES;
             space.map(stock, HEAP as u64, part.frame, 0, pages, READ_WRITE)?;

@@ -68,7 +68,8 @@ impl<'a> Keeper<'a> {
 
     /// Starts every component, then every thread. One that dies at START and may be started anew
     /// does not hinder the others.
-    pub fn start(&mut self) -> Result<()> {
+    /// `used_pages`: of all memory that components and init have.
+    pub fn start(&mut self, used_pages: u64) -> Result<()> {
         for ward in &mut self.wards {
             let name = &ward.built.component.name;
             match rt::invoke(ward.built.lifecycle, lifecycle::START, [0; 4]) {
@@ -84,6 +85,7 @@ impl<'a> Keeper<'a> {
                 }
             }
         }
+        self.tell_manager(used_pages).doing("account for memory")?;
         // Those of a component that is dead already run and exit.
         let mut threads: Vec<_> = self.wards.iter().flat_map(|w| &w.built.threads).collect();
         threads.sort_by_key(|(_, id, _)| id.0);
@@ -93,6 +95,25 @@ impl<'a> Keeper<'a> {
                 .doing("start a thread")?;
         }
         Ok(())
+    }
+
+    /// Tells the CBUF manager, if there is one, who has memory that is in no pool.
+    fn tell_manager(&self, used_pages: u64) -> core::result::Result<(), Error> {
+        let Ok(manager) = stubs::cbuf_policy::Client::bind() else {
+            return Ok(());
+        };
+        let mut own = used_pages;
+        for ward in &self.wards {
+            let (fixed, owned) = ward.built.pages();
+            match manager.give(u32::from(ward.built.id.0), fixed, owned) {
+                Ok(()) => {}
+                // One that knows of nothing but its pools.
+                Err(Error::BadMethod) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            own = own.saturating_sub(fixed + owned);
+        }
+        manager.give(u32::from(ComponentId::INIT.0), own, 0)
     }
 
     /// Comes back only when there is no scheduler any more.

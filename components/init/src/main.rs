@@ -163,9 +163,12 @@ fn boot() -> Result<Keeper<'static>> {
     };
     let (built, own_info) = builder.build()?;
     rt::info::install(Box::leak(Box::new(own_info)));
-    supervise::watch(&built, builder.stock.free_pages());
+    let stock = &builder.stock;
+    let total_pages = stock.total_bytes() / layout::PAGE as u64;
+    supervise::watch(&built, stock.free_pages(), total_pages);
+    let used_pages = stock.used_pages();
     let mut keeper = Keeper::new(image, built, builder.window)?;
-    keeper.start()?;
+    keeper.start(used_pages)?;
     Ok(keeper)
 }
 

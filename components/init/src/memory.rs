@@ -35,6 +35,8 @@ pub struct Stock {
     regions: Vec<Region>,
     next_slot: CPtr,
     total_bytes: u64,
+    /// Bytes of all that was made, or that nobody can be given.
+    used_bytes: u64,
 }
 
 /// A piece of memory left over.
@@ -64,6 +66,7 @@ impl Stock {
         regions.sort_by_key(|r| r.end);
         Ok(Self {
             total_bytes: regions.iter().map(|r| r.end).sum(),
+            used_bytes: 0,
             regions,
             next_slot: boot.free_first,
         })
@@ -72,6 +75,12 @@ impl Stock {
     /// Bytes of all memory, used or not.
     pub fn total_bytes(&self) -> u64 {
         self.total_bytes
+    }
+
+    /// Pages of all that was made so far, for components or for init itself; what could not be
+    /// handed over counts among it.
+    pub fn used_pages(&self) -> u64 {
+        self.used_bytes / PAGE as u64
     }
 
     /// Pages that nobody has been given.
@@ -117,6 +126,7 @@ impl Stock {
             bytes,
         )?;
         region.used += bytes;
+        self.used_bytes += bytes;
         Ok(())
     }
 
@@ -146,6 +156,7 @@ impl Stock {
             .find_map(|(n, r)| Some((n, fit(r)?)))
             .ok_or(Error::NoMemory)?;
         let region = self.regions[n];
+        self.used_bytes += bytes;
         cap::retype(
             init_slot::CSPACE,
             ram,
@@ -224,6 +235,7 @@ impl Stock {
         for at in parts.chain(roots.clone()) {
             cap::delete(init_slot::CSPACE, CPtr(at))?;
         }
+        self.used_bytes += self.regions.iter().map(Region::left).sum::<u64>();
         self.regions.clear();
         Ok(())
     }

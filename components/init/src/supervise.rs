@@ -51,6 +51,7 @@ static RESTART: AtomicU64 = AtomicU64::new(0);
 /// Components that nothing works without.
 static CORE: AtomicU64 = AtomicU64::new(0);
 static FREE_PAGES: AtomicU64 = AtomicU64::new(0);
+static TOTAL_PAGES: AtomicU64 = AtomicU64::new(0);
 
 /// Start information of init itself, for the runtime.
 pub static OWN_FIRST: StartInfo = OWN;
@@ -87,7 +88,7 @@ fn unpack(word: u32) -> Option<Address> {
 }
 
 /// Remembers what is supervised from now on.
-pub fn watch(components: &[Built<'_>], free_pages: u64) {
+pub fn watch(components: &[Built<'_>], free_pages: u64, total_pages: u64) {
     for built in components {
         let Some(record) = RECORDS.get(usize::from(built.id.0)) else {
             continue;
@@ -102,6 +103,7 @@ pub fn watch(components: &[Built<'_>], free_pages: u64) {
         }
     }
     FREE_PAGES.store(free_pages, Ordering::Relaxed);
+    TOTAL_PAGES.store(total_pages, Ordering::Relaxed);
 }
 
 fn bit(id: ComponentId) -> u64 {
@@ -234,6 +236,10 @@ impl stubs::supervisor::Server for Service {
 
     fn free_pages(&self, _caller: ComponentId) -> Result<u64, Error> {
         Ok(FREE_PAGES.load(Ordering::Relaxed))
+    }
+
+    fn total_pages(&self, _caller: ComponentId) -> Result<u64, Error> {
+        Ok(TOTAL_PAGES.load(Ordering::Relaxed))
     }
 }
 

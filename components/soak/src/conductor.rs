@@ -37,6 +37,8 @@ enum Wrong {
     Unbalanced(u64, u64, u64, u64),
     /// Pages free, in limits, and how many there are.
     Limits(u64, u64, u64),
+    /// Pages given, in no buffer or nobody's, the manager's own, and all.
+    Memory(u64, u64, u64, u64),
     Pages(u64),
     Few(u64),
 }
@@ -53,6 +55,12 @@ impl fmt::Display for Wrong {
             }
             Wrong::Limits(free, limits, total) => {
                 write!(f, "{free} free and {limits} in limits of {total}")
+            }
+            Wrong::Memory(given, free, own, total) => {
+                write!(
+                    f,
+                    "{given} given, {free} free, {own} the manager's of {total}"
+                )
             }
             Wrong::Pages(count) => write!(f, "{count} pages did not come back"),
             Wrong::Few(count) => write!(f, "only {count} times"),
@@ -92,6 +100,7 @@ struct Done {
 fn main(_argument: u64) -> ! {
     let mut suite = Suite::new();
     let mut done = Done::default();
+    suite.tell("all memory is accounted for", all_memory());
     suite.tell("soaking", soak(&mut done));
     suite.tell("everything comes back", settle());
     let Done {
@@ -184,6 +193,31 @@ fn balances(policy: &Policy) -> Outcome<u64> {
         return Err(Wrong::Limits(free, limits, total));
     }
     Ok(held + unpaid)
+}
+
+/// What components have, of whatever kind, what the manager and init keep for themselves, and what
+/// is free, is all that the kernel handed over.
+fn all_memory() -> Outcome {
+    let policy = Policy::bind().during("finding the manager")?;
+    let supervisor = stubs::supervisor::Client::bind().during("finding the supervisor")?;
+    let total = supervisor.total_pages().during("asking for all pages")?;
+    let ungiven = supervisor.free_pages().during("asking for free pages")?;
+    let (reserve, _used) = policy.reserve().during("asking for the reserve")?;
+    let (_, unpaid, unused, _) = policy.totals().during("asking for totals")?;
+    let (mut given, mut without) = (0, 0);
+    for component in 0..ComponentId::MAX as u32 {
+        let (fixed, owned, held) = policy
+            .memory_of(component)
+            .during("asking for a component")?;
+        given += fixed + owned + held;
+        without += u64::from(fixed > 0);
+    }
+    // Every component of the image has memory, and so has init.
+    let components = others().count() as u64 + 4;
+    if without != components || given + unpaid + unused + reserve + ungiven != total {
+        return Err(Wrong::Memory(given, unpaid + unused, reserve, total));
+    }
+    Ok(())
 }
 
 /// Everybody lets go, and every pool is emptied.
