@@ -54,6 +54,8 @@ pub struct Round {
     pub(crate) ends: usize,
     charged: bool,
     short_of_frames: bool,
+    /// The thread is among those that are told.
+    waits: bool,
 }
 
 /// What a look hands over without further thought.
@@ -120,6 +122,7 @@ impl Round {
             ends: ENDS,
             charged: false,
             short_of_frames: false,
+            waits: false,
         }
     }
 }
@@ -155,14 +158,17 @@ impl<M: Machine> Manager<M> {
         let ticks = self.machine.ticks().wrapping_sub(start);
         let thread = round.thread;
         self.note(caller, thread, |timing| timing.collecting_ticks += ticks);
-        if !done? {
+        if done == Ok(false) {
             return Ok(None);
         }
+        if round.waits && (done.is_err() || round.ready > 0) {
+            self.stop_waiting(caller, thread);
+        } else if round.waits && round.short_of_frames {
+            self.wait_for_frames(thread);
+        }
+        done?;
         Ok(Some(match round.ready {
-            0 if round.wait => {
-                self.wait(caller, thread);
-                Step::Block
-            }
+            0 if round.wait => Step::Block,
             0 => {
                 // Whoever may not wait lacks the memory no less: the policy is to see it.
                 self.note(caller, thread, |timing| timing.blocked_ticks += 1);
@@ -197,6 +203,9 @@ impl<M: Machine> Manager<M> {
                 if first > 0 {
                     return Ok(false);
                 }
+                // From here on it is told of what the look, part by part, no longer sees.
+                self.wait(caller, round.thread);
+                round.waits = true;
                 round.stage = Stage::LookAgain;
                 self.begin_look(caller, round)?;
             }

@@ -2,8 +2,8 @@
 //! priority, among equals who came first. Whoever is told looks again, and finds memory, or waits
 //! on. Source: CBUFs, sections 2.4 and 3.5.
 //!
-//! No wake-up is lost: a thread is registered under the manager's lock, after every buffer of its
-//! pool was marked to be told of and looked at once more; what is handed over while it waits is
+//! No wake-up is lost: a thread is registered after every buffer of its pool was
+//! marked to be told of, and before they are looked at once more; what is handed over while it waits is
 //! marked as well. A wake-up between its registration and its block leaves the scheduler's token.
 
 use crate::machine::Machine;
@@ -51,9 +51,6 @@ impl Waiters {
 impl<M: Machine> Manager<M> {
     pub(crate) fn wait(&mut self, caller: ComponentId, thread: ThreadId) {
         let waiters = &mut self.waiters;
-        if self.short_of_frames {
-            waiters.for_frames |= thread_bit(thread);
-        }
         if let Some(Some(pool)) = self.pools.get_mut(caller.0 as usize) {
             pool.waiting |= thread_bit(thread);
             waiters.turns[thread.0 as usize % THREADS] = waiters.next_turn;
@@ -61,11 +58,24 @@ impl<M: Machine> Manager<M> {
         }
     }
 
+    /// It waits for frames that any pool gives back, too.
+    pub(crate) fn wait_for_frames(&mut self, thread: ThreadId) {
+        self.waiters.for_frames |= thread_bit(thread);
+    }
+
+    /// Whether there is such a pool.
+    pub(crate) fn stop_waiting(&mut self, caller: ComponentId, thread: ThreadId) -> bool {
+        let Ok(pool) = self.pool_mut(caller) else {
+            return false;
+        };
+        pool.waiting &= !thread_bit(thread);
+        self.waiters.for_frames &= !thread_bit(thread);
+        true
+    }
+
     /// After [`crate::Step::Block`]: the thread runs again, `ticks` later.
     pub fn unblocked(&mut self, caller: ComponentId, thread: ThreadId, ticks: u64) {
-        if let Ok(pool) = self.pool_mut(caller) {
-            pool.waiting &= !thread_bit(thread);
-            self.waiters.for_frames &= !thread_bit(thread);
+        if self.stop_waiting(caller, thread) {
             self.note(caller, thread, |timing| timing.blocked_ticks += ticks);
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::common::{Host, PAGE};
 use abi::{ComponentId, Error, ThreadId};
+use cbuf_mgr::collect::Round;
 use cbuf_mgr::{Manager, Step};
 use libcbuf::{Buffer, Cbuf, CbufRef, Client};
 use proptest::prelude::*;
@@ -254,4 +255,43 @@ proptest! {
             );
         }
     }
+}
+
+/// A collection goes in parts, between which others free: at whatever moment, what comes back is
+/// found, or the thread is told of it.
+#[test]
+fn what_comes_back_between_the_parts_of_a_collection_is_found_or_told_of() {
+    const OWNED: usize = 150;
+    let mut blocked = 0;
+    for parts in 0..20 {
+        for place in [0, OWNED / 2, OWNED - 1] {
+            let host = Host::new(OWNED as u64);
+            let a = host.client(1, OWNED as u64, OWNED as u64);
+            let one = || Buffer::try_alloc(a, 1).unwrap().freeze(1);
+            let mut held: Vec<_> = (0..OWNED).map(|_| one()).collect();
+            let mut round = Round::new(ThreadId(7), 0, true);
+            let part = |round: &mut Round| host.with(|m| m.collect_part(A, round)).unwrap();
+            let mut step = None;
+            for _ in 0..parts {
+                step = step.or_else(|| part(&mut round));
+            }
+            drop(held.swap_remove(place));
+            while step.is_none() {
+                step = part(&mut round);
+            }
+            if step == Some(Step::Block) {
+                assert_eq!(told(&host, |_| 0), [7], "{place} after {parts} parts");
+                blocked += 1;
+            } else {
+                assert_eq!(host.with(|m| m.usage(A)).unwrap().blocked, 0);
+            }
+            host.with(|m| m.unblocked(A, ThreadId(7), 0));
+            assert!(
+                matches!(collect(&host, A, 7, 0, true), Step::Ready(1..))
+                    || step != Some(Step::Block)
+            );
+            assert_eq!(host.with(|m| m.usage(A)).unwrap().blocked, 0);
+        }
+    }
+    assert!(blocked > 0);
 }
