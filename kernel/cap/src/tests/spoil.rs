@@ -116,9 +116,13 @@ fn whatever_is_spoilt_is_found() {
         }),
         (Wrong::Unlinked, |w| w.at(9).set(&w.boot(CONSOLE).cap(), 0)),
         (Wrong::Nowhere, |w| {
-            let (dest, console) = (Box::leak(Box::new(Slot::EMPTY)), w.boot(CONSOLE));
-            // SAFETY: a slot that lives for ever, in nothing that the capability system knows.
-            let dest = unsafe { SlotRef::new(NonNull::from(dest)) };
+            let memory = w.caps.platform.virt(w.boot(FRAME).base()).cast::<Slot>();
+            // SAFETY: the frame's memory lives as long as the world, and nothing else is in it.
+            let dest = unsafe {
+                memory.write(Slot::EMPTY);
+                SlotRef::new(NonNull::new_unchecked(memory))
+            };
+            let console = w.boot(CONSOLE);
             w.caps.copy(dest, console, Rights::all(), false).unwrap();
         }),
         (Wrong::Orphan, |w| {
