@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod bits;
 mod cspace;
 mod cycle;
 mod kernel;
@@ -57,6 +58,7 @@ fn main(_argument: u64) -> ! {
             suite.tell("memory that nobody holds", work.case(kernel::reclaim));
             suite.tell("console", work.case(kernel::console));
             suite.tell("ports", work.case(kernel::ports));
+            suite.tell("bits without meaning", work.case(bits::without_meaning));
             suite.tell("unknown operations", work.case(unknown));
         }
         Err(Failed(why)) => suite.tell::<String>("memory to work with", Err(why)),

@@ -82,7 +82,7 @@ interfaces! {
     cspace for [L1CNode] {
         /// Copies a capability, with at most the rights of a mask: with fewer it is a mint. (A badge is
         /// an Entry's, chosen when MAKE_ENTRY makes it, and copies keep it.)
-        COPY = 1 ("destination slot", "source (caller's CSpace)", "rights mask") -> ()
+        COPY = 1 ("destination slot", "source (caller's CSpace)", "rights mask; bits that are no right mean nothing") -> ()
         needs "WRITE; GRANT on the source where the CSpace is not the caller's"
         errors {
             NoRight "one of these is missing",
@@ -392,6 +392,7 @@ interfaces! {
         needs "WRITE"
         errors {
             NoRight "it is missing",
+            BadArgument "more than 32 bits",
         }
         /// Tells pending events without waiting.
         POLL = 7 () -> ("events")
@@ -466,7 +467,7 @@ interfaces! {
             OutOfRange "not all inside the range",
         }
         /// Writes a port.
-        OUT = 2 ("port", "width in bytes: 1, 2 or 4", "value") -> ()
+        OUT = 2 ("port", "width in bytes: 1, 2 or 4", "value; bits above the width mean nothing") -> ()
         needs "WRITE"
         errors {
             NoRight "it is missing",

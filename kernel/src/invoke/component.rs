@@ -80,7 +80,7 @@ fn make_entry(call: &mut Call) -> Result {
     if there != call.space()? {
         call.need(Rights::GRANT)?;
     }
-    let dest = call.cpu.capabilities.empty_slot(there, call.cptr(slot)?)?;
+    let dest = call.cpu.capabilities.empty_slot(there, call.place(slot)?)?;
     let component = call.object;
     // The component's own entry address serves for every Entry.
     call.cpu

@@ -22,17 +22,17 @@ pub fn invoke(call: &mut Call) -> Result {
     let foreign = there != call.space()?;
     match call.operation {
         cspace::COPY => {
-            let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a0)?)?;
+            let dest = call.cpu.capabilities.empty_slot(there, call.place(a0)?)?;
             let source = call.lookup(a1)?;
             let mask = Rights::from_bits_truncate(a2 as u8);
             call.cpu.capabilities.copy(dest, source, mask, foreign)?;
         }
         cspace::DELETE => {
-            let slot = call.cpu.capabilities.slot(there, call.cptr(a0)?)?;
+            let slot = call.cpu.capabilities.slot(there, call.place(a0)?)?;
             call.cpu.capabilities.delete(slot)?;
         }
         cspace::REVOKE => {
-            let slot = call.cpu.capabilities.slot(there, call.cptr(a0)?)?;
+            let slot = call.cpu.capabilities.slot(there, call.place(a0)?)?;
             call.cpu.capabilities.revoke(slot)?;
         }
         cspace::INSTALL_L2 => {
@@ -48,7 +48,7 @@ pub fn invoke(call: &mut Call) -> Result {
         }
         cspace::MOVE => {
             let source = call.cpu.capabilities.lookup(there, call.cptr(a0)?)?;
-            let dest = call.cpu.capabilities.empty_slot(there, call.cptr(a1)?)?;
+            let dest = call.cpu.capabilities.empty_slot(there, call.place(a1)?)?;
             call.cpu.capabilities.move_to(dest, source)?;
         }
         cspace::ADOPT => {
@@ -81,7 +81,7 @@ pub fn invoke(call: &mut Call) -> Result {
 pub fn retype(call: &mut Call) -> Result {
     let [first, _, what, offset, bytes] = call.args;
     let (there, source, ty) = retyped(call)?;
-    let (first, count) = (call.cptr(first)?, (what >> 32) as u32);
+    let (first, count) = (call.place(first)?, (what >> 32) as u32);
     let capabilities = &mut call.cpu.capabilities;
     let dest = capabilities.slots(there, first, count)?;
     capabilities.retype(source, dest, ty, offset, bytes)?;
@@ -93,7 +93,7 @@ pub fn retype(call: &mut Call) -> Result {
 pub fn retype_one(call: &mut Call) -> Result {
     let [dest, _, _, offset, bytes] = call.args;
     let (there, source, ty) = retyped(call)?;
-    let dest = call.cptr(dest)?;
+    let dest = call.place(dest)?;
     if dest == CPtr::NULL {
         return Err(Error::BadSlot);
     }

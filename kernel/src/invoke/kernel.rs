@@ -58,7 +58,10 @@ pub fn invoke(call: &mut Call) -> Result {
             DONE
         }
         kernel::MAKE_IRQ => make_irq(call),
-        kernel::SHUTDOWN => shutdown(check::at_end(call.cpu, ExitCode(a0 as u32))),
+        kernel::SHUTDOWN => {
+            let code = u32::try_from(a0).map_err(|_| Error::BadArgument)?;
+            shutdown(check::at_end(call.cpu, ExitCode(code)))
+        }
         _ => Err(Error::BadOperation),
     }
 }

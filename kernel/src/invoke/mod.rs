@@ -52,6 +52,11 @@ impl Call<'_> {
             .map_err(|_| Error::NoCapability)
     }
 
+    /// The address of a slot that something is done to, rather than of a capability that is used.
+    fn place(&self, word: u64) -> core::result::Result<CPtr, Error> {
+        self.cptr(word).map_err(|_| Error::BadSlot)
+    }
+
     /// The caller's CSpace.
     #[inline(always)]
     fn space(&self) -> core::result::Result<CSpace, Error> {
@@ -71,7 +76,7 @@ impl Call<'_> {
 
     /// An empty slot of the caller's CSpace.
     fn empty_slot(&self, word: u64) -> core::result::Result<SlotRef, Error> {
-        let at = self.cptr(word)?;
+        let at = self.place(word)?;
         self.cpu.capabilities.empty_slot(self.space()?, at)
     }
 

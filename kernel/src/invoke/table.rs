@@ -25,7 +25,10 @@ pub fn invoke(call: &mut Call) -> Result {
             call.cpu.capabilities.modify(table, first, count, flags)?;
         }
         table::CLEAR_DIRTY => {
-            let (first, count, _) = run(a0)?;
+            let (first, count, flags) = run(a0)?;
+            if !flags.is_empty() {
+                return Err(Error::BadFlags);
+            }
             call.cpu.capabilities.clear_dirty(table, first, count)?;
         }
         table::READ => {

@@ -20,7 +20,8 @@ pub fn invoke(call: &mut Call) -> Result {
             let slot = call.lookup_typed(component, CapType::Component)?;
             slot.need(Rights::WRITE)?;
             let component: *mut Component = Phys(slot.base()).pointer();
-            let id = ThreadId(identity as u16);
+            let id = u16::try_from(identity & u64::from(u32::MAX));
+            let id = ThreadId(id.map_err(|_| Error::BadArgument)?);
             thread::configure(call.cpu, pointer, component, id, identity >> 32)?;
             DONE
         }

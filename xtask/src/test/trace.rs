@@ -70,8 +70,29 @@ pub fn check(image: &str, lines: &[String]) -> Result<(), String> {
                 None => Ok(()),
             }
         }
+        "capabilities" => filled(lines),
         _ => Ok(()),
     }
+}
+
+/// The lines with which an image filled the console: each once, in order, and whole.
+fn filled(lines: &[String]) -> Result<(), String> {
+    /// Bytes that the kernel keeps, and those of a line without its end.
+    const KEPT: usize = 8192;
+    const LINE: usize = 191;
+    let of_them = lines.iter().filter(|line| line.contains("console line "));
+    let mut count = 0;
+    for line in of_them {
+        let whole = format!("{:=<1$}", format!("console line {count} "), LINE);
+        if *line != whole {
+            return Err(format!("console line {count} is {line}"));
+        }
+        count += 1;
+    }
+    if count * LINE <= KEPT {
+        return Err(format!("{count} lines do not fill the console"));
+    }
+    Ok(())
 }
 
 fn shows(lines: &[String], expected: &[Expected]) -> Result<(), String> {
@@ -145,5 +166,17 @@ mod tests {
         assert!(!matches(&trace, &["  0: x::f+"]));
         assert_eq!(of(&lines, "c"), None);
         assert_eq!(of(&lines, "ab").unwrap(), ["  0: f+0x1"]);
+    }
+
+    #[test]
+    fn lines_that_filled_the_console_come_once_and_whole() {
+        let line = |n: u32| format!("{:=<191}", format!("console line {n} "));
+        let mut lines: Vec<String> = (0..50).map(line).collect();
+        lines.insert(7, "[other] says something".into());
+        assert_eq!(filled(&lines), Ok(()));
+        assert!(filled(&lines[..20]).is_err());
+        assert!(filled(&[&lines[..], &lines[50..]].concat()).is_err());
+        lines[9].pop();
+        assert!(filled(&lines).is_err());
     }
 }

@@ -38,7 +38,10 @@ Arguments are `rdi rsi rdx r8 r9`, results `rdi rsi rdx r8`, the operation's num
 capability's address `r10`. Unless it says otherwise an address is one of the caller's own CSpace.
 Every type answers NoCapability where nothing lies at the address invoked (or at one that an argument
 names), and BadOperation for a number that it does not have; the right that all other operations
-of a type need may be missed first. Nothing has changed when an error is returned, except for
+of a type need may be missed first. An address has 32 bits: with more it is no capability's and no
+slot's (of `r10` only those are looked at). Arguments that an operation does not have, and bits that
+it says mean nothing, are ignored; other bits that it has no use for are refused, as the number that
+they make: out of range, no such flag, no such size. Nothing has changed when an error is returned, except for
 Again: then a bounded piece of the work is done, and the same call goes on.
 
 Ram, Frame, DevFrame and L2CNode have no operations of their own. An Entry is invoked: any number is
