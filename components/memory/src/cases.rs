@@ -8,6 +8,7 @@ use abi::CapType;
 use abi::start::slot::CSPACE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use memory::{Access, Colours, Content, Error, Mapped, ObjectId, PageSize, Settings, Store, Trace};
 use rt::cap;
@@ -28,13 +29,20 @@ pub fn pinned_memory(_: &Settings) -> Result<()> {
     let object = pinned(bytes, PageSize::Large)?;
     // Makes the tables.
     unmap(map(object, bytes, PageSize::Small, Access::ReadWrite)?)?;
-    let mut region = None;
-    let count = calls(|| {
-        region = Some(map(object, bytes, PageSize::Small, Access::ReadWrite)?);
+    let region = Cell::new(None);
+    let show = || {
+        region.set(Some(map(
+            object,
+            bytes,
+            PageSize::Small,
+            Access::ReadWrite,
+        )?));
         Ok(())
-    })?;
-    expect("calls of map", count, 4)?;
-    let region = region.ok_or(Why::Wrong("no region", 0))?;
+    };
+    let shown = || region.get().ok_or(Why::Wrong("no region", 0));
+    let hide = || unmap(shown()?);
+    expect("calls of map", calls(show, hide)?, 4)?;
+    let region = shown()?;
     for at in (0..bytes).step_by(PAGE) {
         expect("pinned memory was", read(region.address + at), 0)?;
         write(region.address + at, at as u64 + 1);
@@ -42,12 +50,13 @@ pub fn pinned_memory(_: &Settings) -> Result<()> {
     for at in (0..bytes).step_by(PAGE) {
         expect("a page holds", read(region.address + at), at as u64 + 1)?;
     }
-    let protect = || {
-        let access = Access::Read;
-        Ok(SPACE.with(|space| space.protect(region.address, bytes, access))??)
+    let protect = |access| {
+        let done = SPACE.with(|space| space.protect(region.address, bytes, access));
+        Ok(done??)
     };
-    expect("calls of protect", calls(protect)?, 4)?;
-    expect("calls of unmap", calls(|| unmap(region))?, 4)?;
+    let count = calls(|| protect(Access::Read), || protect(Access::ReadWrite))?;
+    expect("calls of protect", count, 4)?;
+    expect("calls of unmap", calls(hide, show)?, 4)?;
     release(object)
 }
 
@@ -321,15 +330,22 @@ pub fn dirty_pages(_: &Settings) -> Result<()> {
         write(region.address + n * PAGE, 1);
     }
     let mut found = Vec::new();
-    let count = calls(|| {
+    let look = || {
         found = dirty()?;
         Ok(())
-    })?;
+    };
+    let count = calls(look, || Ok(()))?;
     expect("calls to look", count, 0)?;
     let expected = [1, 77, 600, 1023].map(|n| region.address + n * PAGE);
     expect("the dirty ones", u64::from(found == expected), 1)?;
     let clear = || Ok(SPACE.with(|space| space.clear_dirty(region.address, bytes))??);
-    expect("calls to clear", calls(clear)?, 2)?;
+    let write_again = || {
+        for address in expected {
+            write(address, 1);
+        }
+        Ok(())
+    };
+    expect("calls to clear", calls(clear, write_again)?, 2)?;
     expect("dirty when cleared", dirty()?.len() as u64, 0)?;
     write(region.address + 77 * PAGE, 2);
     expect("dirty again", dirty()?.len() as u64, 1)?;

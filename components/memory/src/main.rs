@@ -148,13 +148,23 @@ fn stat(which: u64) -> Result<u64> {
     Ok(cap::kernel::stat(KERNEL, which)?)
 }
 
-/// System calls that something takes.
-fn calls(act: impl FnOnce() -> Result<()>) -> Result<u64> {
-    use abi::op::kernel::stat::SYSTEM_CALLS;
-    let before = stat(SYSTEM_CALLS)?;
-    act()?;
-    // The second question counts itself.
-    Ok(stat(SYSTEM_CALLS)? - before - 1)
+/// System calls that something takes, when no interrupt came meanwhile, after which the scheduler
+/// makes some: otherwise it is undone, and done again.
+fn calls(mut act: impl FnMut() -> Result<()>, mut undo: impl FnMut() -> Result<()>) -> Result<u64> {
+    use abi::op::kernel::stat::{INTERRUPTS, SYSTEM_CALLS};
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        let interrupts = stat(INTERRUPTS)?;
+        let before = stat(SYSTEM_CALLS)?;
+        act()?;
+        // The second question counts itself.
+        let count = stat(SYSTEM_CALLS)? - before - 1;
+        if stat(INTERRUPTS)? == interrupts {
+            return Ok(count);
+        }
+        undo()?;
+    }
+    Err(Why::Wrong("interrupts without end", 0))
 }
 
 fn pinned(bytes: usize, page: PageSize) -> Result<ObjectId> {
