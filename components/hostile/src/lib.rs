@@ -7,6 +7,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod tally;
+
 /// What must come of a deed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {

@@ -108,7 +108,7 @@ fn act(deed: Deed) -> Result<u64, Error> {
         Deed::MapWithout => return Ok(fuzz::map_without()),
         Deed::Escalate => return Ok(fuzz::escalate()),
         Deed::TakeBack => return Ok(fuzz::take_back()),
-        Deed::FuzzKernel => return Ok(fuzz::kernel()),
+        Deed::FuzzKernel => return fuzz::kernel(),
         Deed::Relay => return relay(),
         Deed::WriteBuffer | Deed::WriteFarBuffer | Deed::FuzzManager | Deed::Corrupt => {
             return Err(Error::BadArgument);

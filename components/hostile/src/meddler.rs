@@ -6,13 +6,22 @@
 #![no_std]
 #![no_main]
 
+mod assemble;
+mod happened;
+mod loose;
+mod programs;
 mod raw;
 
 use abi::captype::MapFlags;
 use abi::op::{self, component, cspace, kernel, table, thread};
 use abi::start::{StartInfo, slot};
-use abi::{Badge, CPtr, CapType, ComponentId, Error, Rights, ThreadId, layout};
+use abi::{CPtr, CapType, ComponentId, Error, ThreadId, layout};
+use core::sync::atomic::{AtomicU64, Ordering};
+use happened::{HAPPENED, Missing};
 use hostile::Random;
+use hostile::tally::Tally;
+use loose::{ARRIVED, LOOSE, LOOSE_BYTES};
+use programs::{LOW, PROGRAMS, RUIN_AT, TOP};
 use rt::cap;
 use rt::suite::Suite;
 
@@ -33,9 +42,12 @@ const OWN: CPtr = slot::CSPACE;
 const MEMORY: CPtr = CPtr(41);
 const CODE: CPtr = CPtr(42);
 const MEMORY_BYTES: u64 = 1 << 20;
-/// Slots to play with.
+/// Where the loose memory lies.
+static LOOSE_BASE: AtomicU64 = AtomicU64::new(0);
+/// Slots to play with, and those behind them that a retype to several objects may fill.
 const FIRST: u32 = 64;
 const SLOTS: u32 = 128;
+const MORE_SLOTS: u32 = 2;
 /// In the CSpaces of components that are made: the root, and the memory that all of the component
 /// is made from, which with all that came of it is gone when it is revoked.
 const ROOT: u64 = 1;
@@ -49,54 +61,11 @@ const THREADS: u64 = 50;
 const ID: ComponentId = ComponentId(60);
 const PAGE: u64 = layout::PAGE as u64;
 
-/// Where the code lies in the components that are made: twice, the second time at the very end.
-const LOW: u64 = layout::IMAGE as u64;
-const TOP: u64 = layout::USER_END as u64 - PAGE;
-/// `mov r10d, r8d; mov r8d, edx; syscall; mov r10d, -1; mov eax, 7; syscall; ud2`: does what it is
-/// told, and tells whom it invokes what it was told third.
-const OBEY: &[u8] = &[
-    0x45, 0x89, 0xc2, 0x41, 0x89, 0xd0, 0x0f, 0x05, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0,
-    0, 0, 0x0f, 0x05, 0x0f, 0x0b,
-];
-/// Revokes the memory in the slot that its first argument names, until that is done, makes a
-/// cleared object of all of it, so that nothing is left of what was there, and returns: `mov ebx,
-/// edi; 1: mov r10d, 1; mov eax, 4; mov edi, ebx; syscall; cmp eax, 17; je 1b; 2: mov r10d, 1; mov
-/// eax, 2; mov edi, 20; mov esi, ebx; mov rdx, 0x1_0000_0004; xor r8d, r8d; mov r9d, 0x10000;
-/// syscall; cmp eax, 17; je 2b; mov r10d, -1; mov eax, 7; syscall`.
-const RUIN: &[u8] = &[
-    0x89, 0xfb, 0x41, 0xba, 1, 0, 0, 0, 0xb8, 4, 0, 0, 0, 0x89, 0xdf, 0x0f, 0x05, 0x83, 0xf8, 17,
-    0x74, 0xec, 0x41, 0xba, 1, 0, 0, 0, 0xb8, 2, 0, 0, 0, 0xbf, 20, 0, 0, 0, 0x89, 0xde, 0x48,
-    0xba, 4, 0, 0, 0, 1, 0, 0, 0, 0x45, 0x31, 0xc0, 0x41, 0xb9, 0, 0, 1, 0, 0x0f, 0x05, 0x83, 0xf8,
-    17, 0x74, 0xd4, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0, 0, 0, 0x0f, 0x05,
-];
-/// `mov r10d, -1; mov eax, 7; syscall`: returns an error.
-const RETURN: &[u8] = &[
-    0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0xb8, 7, 0, 0, 0, 0x0f, 0x05,
-];
-/// `ud2`, and `int1`.
-const ILLEGAL: &[u8] = &[0x0f, 0x0b];
-const TRAP: &[u8] = &[0xf1];
-/// As a thread, with all it does in its argument: `mov r10d, edi; shr r10d, 24; mov eax, edi;
-/// shr eax, 16; movzx eax, al; movzx edi, di; syscall; mov r10d, -1; syscall; ud2`.
-const THREAD: &[u8] = &[
-    0x41, 0x89, 0xfa, 0x41, 0xc1, 0xea, 24, 0x89, 0xf8, 0xc1, 0xe8, 16, 0x0f, 0xb6, 0xc0, 0x0f,
-    0xb7, 0xff, 0x0f, 0x05, 0x41, 0xba, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x05, 0x0f, 0x0b,
-];
-/// `syscall` as the last instruction there is.
-const LAST: &[u8] = &[0x0f, 0x05];
-const RUIN_AT: u64 = 0x140;
-const PROGRAMS: [(u64, &[u8]); 7] = [
-    (0, OBEY),
-    (0x40, RETURN),
-    (0x80, ILLEGAL),
-    (0xc0, THREAD),
-    (0x100, TRAP),
-    (RUIN_AT, RUIN),
-    (PAGE - 2, LAST),
-];
-
 const TABLES: &[CapType] = &[CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
-const MAPPABLE: &[CapType] = &[CapType::Frame, CapType::Pdpt, CapType::Pd, CapType::Pt];
+/// In the order of the tables that they belong in.
+const MAPPABLE: &[CapType] = &[CapType::Pdpt, CapType::Pd, CapType::Pt, CapType::Frame];
+/// Types of which objects have different sizes.
+const SIZED: &[CapType] = &[CapType::Ram, CapType::Frame, CapType::L1CNode];
 const MAPPINGS: &[CapType] = &[
     CapType::MapFrame,
     CapType::MapPdpt,
@@ -107,7 +76,7 @@ const MAPPINGS: &[CapType] = &[
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
     let ram = rt::info::grants()
         .iter()
-        .find(|grant| grant.name.as_str() == "ram" && grant.bytes > 2 * MEMORY_BYTES)
+        .find(|grant| grant.name.as_str() == "ram" && grant.bytes > 3 * MEMORY_BYTES)
         .ok_or(Error::NotFound)?
         .cap;
     let (own, pd, pt) = (CPtr(40), CPtr(43), CPtr(44));
@@ -121,6 +90,9 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
         MEMORY_BYTES,
         MEMORY_BYTES,
     )?;
+    let base = loose::cut(ram, 2 * MEMORY_BYTES)?;
+    // Relaxed: START comes before the thread that reads it.
+    LOOSE_BASE.store(base, Ordering::Relaxed);
     cap::retype(OWN, CODE, own, CapType::Frame, 1, 0, PAGE)?;
     cap::retype(OWN, pd, own, CapType::Pd, 1, PAGE, 0)?;
     cap::retype(OWN, pt, own, CapType::Pt, 1, 2 * PAGE, 0)?;
@@ -138,20 +110,46 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     Ok(())
 }
 
-/// Capabilities before and after, where they should be as many.
-struct Lost((u64, u64));
+/// What is not as it was.
+enum Lost {
+    /// Before and after, where they should be as many.
+    Capabilities(u64, u64),
+    /// Why the kernel would not take or give what it was asked to.
+    Memory(Error),
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Lost {
+        Lost::Memory(error)
+    }
+}
 
 impl core::fmt::Display for Lost {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} capabilities, now {}", self.0.0, self.0.1)
+        match self {
+            Lost::Capabilities(before, now) => write!(f, "{before} capabilities, now {now}"),
+            Lost::Memory(error) => write!(f, "memory does not come back: {error}"),
+        }
     }
 }
 
 fn main(_argument: u64) -> ! {
     let mut suite = Suite::new();
     let given = rt::info::argument("seed").and_then(|text| text.parse().ok());
-    let mut meddler = Meddler(Random::new(given.unwrap_or(SEED)), None);
-    suite.tell("meddle-with-everything", meddle(&mut meddler).map_err(Lost));
+    let mut meddler = Meddler {
+        random: Random::new(given.unwrap_or(SEED)),
+        last: None,
+        tally: Tally::new(),
+    };
+    suite.tell("meddle-with-everything", meddle(&mut meddler));
+    rt::println!("what came of it:{}", meddler.tally);
+    if given.is_none() {
+        let missing = meddler.tally.missing(HAPPENED);
+        suite.tell(
+            "every-kind-of-meddling",
+            missing.map_or(Ok(()), |missing| Err(Missing(missing))),
+        );
+    }
     // What the kernel looks at when the machine ends is not to be tidy.
     for _ in 0..SPELL {
         meddler.act();
@@ -160,25 +158,25 @@ fn main(_argument: u64) -> ! {
 }
 
 /// Capabilities that there are when all is taken back.
-fn all_back() -> u64 {
-    for n in FIRST..FIRST + SLOTS {
+fn all_back() -> Result<u64, Lost> {
+    for n in FIRST..FIRST + SLOTS + MORE_SLOTS {
         // Empty, as often as not.
         let _ = cap::delete(OWN, CPtr(n));
     }
-    if cap::revoke(OWN, MEMORY).is_err() {
-        return 0;
-    }
-    cap::kernel::stat(slot::KERNEL, op::kernel::stat::CAPABILITIES).unwrap_or(0)
+    cap::revoke(OWN, MEMORY)?;
+    loose::all_back(LOOSE_BASE.load(Ordering::Relaxed))?;
+    let count = cap::kernel::stat(slot::KERNEL, op::kernel::stat::CAPABILITIES)?;
+    Ok(count)
 }
 
-fn meddle(meddler: &mut Meddler) -> Result<(), (u64, u64)> {
-    let before = all_back();
+fn meddle(meddler: &mut Meddler) -> Result<(), Lost> {
+    let before = all_back()?;
     for round in 1..=ROUNDS {
         meddler.act();
         if round % SPELL == 0 {
-            let after = all_back();
+            let after = all_back()?;
             if after != before {
-                return Err((before, after));
+                return Err(Lost::Capabilities(before, after));
             }
             for _ in 0..12 {
                 // What overlaps what was made before is refused.
@@ -186,9 +184,9 @@ fn meddle(meddler: &mut Meddler) -> Result<(), (u64, u64)> {
             }
         }
     }
-    match all_back() {
+    match all_back()? {
         after if after == before => Ok(()),
-        after => Err((before, after)),
+        after => Err(Lost::Capabilities(before, after)),
     }
 }
 
@@ -196,12 +194,16 @@ fn word(at: CPtr) -> u64 {
     u64::from(at.0)
 }
 
-/// Random numbers, and the root and an Entry of the component made last.
-struct Meddler(Random, Option<(CPtr, CPtr)>);
+struct Meddler {
+    random: Random,
+    /// The root and an Entry of the component made last.
+    last: Option<(CPtr, CPtr)>,
+    tally: Tally,
+}
 
 impl Meddler {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0.below(limit)
+        self.random.below(limit)
     }
 
     fn any(&mut self) -> CPtr {
@@ -264,6 +266,7 @@ impl Meddler {
                 cspace::COPY,
                 [to, word(self.any()), self.below(32), 0, 0],
             ),
+            4 if self.below(8) == 0 => (OWN, cspace::DELETE, [word(LOOSE), 0, 0, 0, 0]),
             4 | 5 => (root, cspace::DELETE, [to, 0, 0, 0, 0]),
             6 => (root, cspace::REVOKE, [to, 0, 0, 0, 0]),
             7 => (root, cspace::MOVE, [to, word(self.any()), 0, 0, 0]),
@@ -307,7 +310,7 @@ impl Meddler {
             19 | 20 => {
                 // What `OBEY` is told: operation, arguments, target.
                 let mut args = [0; 5];
-                args.fill_with(|| 1 + self.0.below(15));
+                args.fill_with(|| 1 + self.random.below(15));
                 let mut operation = 1 + self.below(7);
                 if self.below(2) == 0 {
                     (operation, args[0], args[3]) = (cspace::REVOKE, GROUND, ROOT);
@@ -324,18 +327,54 @@ impl Meddler {
                 let new = word(self.typed(&[CapType::L1CNode]));
                 (root, cspace::RESIZE, [new, 0, 0, 0, 0])
             }
-            22 | 23 => {
-                let place = self.below(256) * PAGE;
-                let operation = [kernel::RECLAIM, kernel::CLAIM][self.below(2) as usize];
-                (slot::KERNEL, operation, [word(self.any()), place, 0, 0, 0])
-            }
+            22 | 23 => return self.take(),
             _ => {
                 // Refused where it meets what is there.
                 let _ = self.assemble();
                 return;
             }
         };
-        raw::call(target, operation, args);
+        self.call(target, operation, args);
+    }
+
+    fn call(&mut self, target: CPtr, operation: u64, args: [u64; 5]) -> u64 {
+        let captype = cap::identify(OWN, target).map(|found| found.captype);
+        let status = raw::call(target, operation, args);
+        self.tally.count(captype.ok(), operation, status);
+        status
+    }
+
+    /// Memory that nobody holds, or Ram over what lies in memory, mostly the loose one.
+    fn take(&mut self) {
+        let from = match self.below(8) {
+            0 => slot::KERNEL,
+            _ => slot::RECLAIM,
+        };
+        let operation = [kernel::RECLAIM, kernel::CLAIM][self.below(2) as usize];
+        let base = LOOSE_BASE.load(Ordering::Relaxed);
+        let place = match self.below(8) {
+            0 => self.below(256) * PAGE,
+            _ => base + self.below(LOOSE_BYTES / PAGE + 8) * PAGE,
+        };
+        if self.call(from, operation, [word(ARRIVED), place, 0, 0, 0]) != 0 {
+            return;
+        }
+        let got = cap::identify(OWN, ARRIVED).map_or(0, |found| found.base);
+        if !(base..base + LOOSE_BYTES).contains(&got) {
+            // Over what the meddler itself is made of, perhaps.
+            let _ = cap::delete(OWN, ARRIVED);
+            return;
+        }
+        if self.below(2) == 0 {
+            // Until it is done, or the next of these carries it on.
+            self.call(OWN, cspace::REVOKE, [word(ARRIVED), 0, 0, 0, 0]);
+        }
+        let to = match cap::identify(OWN, LOOSE) {
+            Err(_) if self.below(2) == 0 => LOOSE,
+            _ => self.empty(),
+        };
+        // What finds no place is nobody's again.
+        let _ = loose::keep(to);
     }
 
     fn thread(&mut self) -> u64 {
@@ -346,18 +385,33 @@ impl Meddler {
     fn argument(&mut self) -> u64 {
         match self.below(2) {
             0 => ROOT << 24 | cspace::REVOKE << 16 | GROUND,
-            _ => self.0.word() & 0x0f0f_000f,
+            _ => self.random.word() & 0x0f0f_000f,
         }
     }
 
+    /// Mostly something that fits somewhere.
     fn retype(&mut self, root: CPtr, to: u64) -> (CPtr, u64, [u64; 5]) {
-        let source = match self.below(2) {
-            0 => MEMORY,
+        let source = match self.below(8) {
+            0..=2 => MEMORY,
+            3 | 4 => LOOSE,
             _ => self.typed(&[CapType::Ram, CapType::Frame]),
         };
-        let what = (1 + self.below(11)) | (1 + self.below(3)) << 32;
-        let bytes = [0, 1, 2, 4, 16][self.below(5) as usize] * PAGE;
-        let offset = self.below(MEMORY_BYTES / PAGE) * PAGE;
+        let to = match self.below(4) {
+            1.. if root == OWN => word(self.empty()),
+            _ => to,
+        };
+        let (ty, count) = (1 + self.below(11), 1 + self.below(4) / 2);
+        let sized = CapType::from_raw(ty).is_some_and(|ty| SIZED.contains(&ty));
+        let bytes = match self.below(8) {
+            1.. if !sized => 0,
+            _ => [0, 1, 2, 4, 16][self.below(5) as usize] * PAGE,
+        };
+        let within = match self.below(4) {
+            0 => MEMORY_BYTES,
+            _ => cap::identify(OWN, source).map_or(MEMORY_BYTES, |found| found.bytes),
+        };
+        let offset = self.below(within / PAGE) * PAGE;
+        let what = ty | count << 32;
         (
             root,
             cspace::RETYPE,
@@ -368,90 +422,45 @@ impl Meddler {
     /// Something with a page table.
     fn map(&mut self) -> (CPtr, u64, [u64; 5]) {
         let table = self.typed(TABLES);
-        let count = match self.below(3) {
-            0 => self.below(520),
-            _ => 1,
+        let (first, count) = match self.below(4) {
+            0 => (self.below(514), self.below(520)),
+            // So near to each other that they meet.
+            1 => (self.below(8), 1 + self.below(4)),
+            _ => (self.below(8), 1),
         };
         let flags = [1, 3, 5, 17, 19, self.below(32)][self.below(6) as usize];
-        let run = self.below(514) | count << 16 | flags << 32;
-        let object = match self.below(4) {
-            0 => CODE,
-            _ => self.typed(MAPPABLE),
-        };
-        let offset = self.below(3) / 2 * self.below(5) * PAGE;
-        match self.below(4) {
+        let run = first | count << 16;
+        match self.below(6) {
             0 => {
-                let first = match self.below(2) {
-                    0 => word(self.typed(MAPPINGS)),
-                    _ => run,
-                };
-                (table, table::UNMAP + self.below(4), [first, 0, 0, 0, 0])
+                let mapping = word(self.typed(MAPPINGS));
+                (table, table::UNMAP, [mapping, 0, 0, 0, 0])
+            }
+            1 => (table, table::MODIFY, [run | flags << 32, 0, 0, 0, 0]),
+            2 => {
+                let args = [run | (self.below(8) / 7) << 32, 0, 0, 0, 0];
+                (table, table::CLEAR_DIRTY + self.below(2), args)
             }
             _ => {
-                let args = [word(object), run, offset, word(self.empty()), 0];
+                let object = match self.below(4) {
+                    0 => CODE,
+                    1 => self.typed(MAPPABLE),
+                    // What belongs there.
+                    _ => {
+                        let of = cap::identify(OWN, table).map(|found| found.captype);
+                        let below = TABLES.iter().position(|ty| of == Ok(*ty));
+                        self.typed(&MAPPABLE[..=below.unwrap_or(0)][below.unwrap_or(0)..])
+                    }
+                };
+                let offset = self.below(3) / 2 * self.below(5) * PAGE;
+                let args = [
+                    word(object),
+                    run | flags << 32,
+                    offset,
+                    word(self.empty()),
+                    0,
+                ];
                 (table, table::MAP, args)
             }
         }
-    }
-
-    /// A whole component at a place of its own, able to ruin itself, with a thread.
-    fn assemble(&mut self) -> Result<(), Error> {
-        let ground = self.empty();
-        let bytes = GROUND_PAGES * PAGE;
-        let place = self.below(MEMORY_BYTES / bytes) * bytes;
-        cap::retype(OWN, ground, MEMORY, CapType::Ram, 1, place, bytes)?;
-        let mut offset = 0;
-        let mut make = |this: &mut Self, captype: CapType, pages: u64| {
-            let to = this.empty();
-            cap::retype(OWN, to, ground, captype, 1, offset, pages * PAGE)?;
-            offset += pages * PAGE;
-            Ok::<CPtr, Error>(to)
-        };
-        let l1 = make(self, CapType::L1CNode, 1)?;
-        let l2 = make(self, CapType::L2CNode, 4)?;
-        let pml4 = make(self, CapType::Pml4, 1)?;
-        let object = make(self, CapType::Component, 1)?;
-        let thread = make(self, CapType::Thread, 1)?;
-        cap::install_l2(l1, l2, 0)?;
-        for address in [LOW, TOP] {
-            let mut parent = pml4;
-            for (captype, bits) in [(CapType::Pdpt, 39), (CapType::Pd, 30), (CapType::Pt, 21)] {
-                let table = make(self, captype, 1)?;
-                let entry = (address >> bits) as u16 & 511;
-                cap::map(parent, table, entry, 1, MapFlags::READ, 0, self.empty())?;
-                parent = table;
-            }
-            let (entry, flags) = (
-                (address / PAGE) as u16 & 511,
-                MapFlags::READ | MapFlags::EXECUTE,
-            );
-            cap::map(parent, CODE, entry, 1, flags, 0, self.empty())?;
-        }
-        // All that it consists of, at places that `OBEY` and `THREAD` reach.
-        let parts = [l1, thread, object, pml4, l2, ground];
-        for (n, part) in parts.into_iter().enumerate() {
-            cap::copy(l1, CPtr(n as u32 + 1), part, Rights::all())?;
-        }
-        for n in 8..15 {
-            // Empty slots and mappings are not copied.
-            let _ = cap::copy(l1, CPtr(n), self.any(), Rights::all());
-        }
-        let (entry, supervisor) = (self.entry(), self.supervisor());
-        cap::component::configure(object, l1, pml4, entry, supervisor, ID, self.below(2))?;
-        let (way_in, badge) = (self.empty(), Badge(self.below(4)));
-        cap::component::make_entry(object, OWN, way_in, badge)?;
-        let (id, argument) = (ThreadId(self.thread() as u16), self.argument() as u32);
-        cap::thread::configure(thread, object, id, argument)?;
-        if let Some((root, entry)) = self.1.replace((l1, way_in)) {
-            cap::copy(l1, CPtr(NEIGHBOUR as u32), entry, Rights::all())?;
-            cap::copy(root, CPtr(OTHERS as u32), ground, Rights::all())?;
-        }
-        match self.below(4) {
-            0 => raw::call(way_in, cspace::REVOKE, [GROUND, 0, 0, ROOT, 0]),
-            1 => raw::call(way_in, cspace::REVOKE, [OTHERS, 0, ROOT, NEIGHBOUR, 0]),
-            2 => raw::call(thread, op::thread::SWITCH, [0; 5]),
-            _ => 0,
-        };
-        Ok(())
     }
 }
