@@ -1,5 +1,5 @@
 //! A component's death: its references are gone, its counts are kept where the sums need them,
-//! and what it owned ends as soon as others are done with it. Its limit stays reserved, for it
+//! what it owned for its heap ends at once, and its other buffers as soon as others are done with it. Its limit stays reserved, for it
 //! may be started anew.
 
 use crate::liveness::Verdict;
@@ -51,6 +51,7 @@ impl<M: Machine> Manager<M> {
         (pool.held, pool.lent) = (0, 0);
         self.free_ids.append(&mut pool.quarantine);
         pool.control.reset();
+        self.end_owned(component);
         for id in &self.orphans[orphans..] {
             self.mark_relinquish(*id);
         }
@@ -80,8 +81,11 @@ impl<M: Machine> Manager<M> {
                 let _ = self.destroy(CbufId(index));
             }
         }
-        self.pool_mut(component)?.alive = true;
-        self.alive |= crate::pool::bit(component);
+        let pool = self.pool_mut(component)?;
+        pool.alive = true;
+        if pool.terms.max_pages > 0 {
+            self.alive |= crate::pool::bit(component);
+        }
         self.wake_all();
         Ok(())
     }

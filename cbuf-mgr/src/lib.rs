@@ -4,7 +4,7 @@
 //! Guarantees: a buffer that any component references is neither unmapped nor handed out again;
 //! a component receives a buffer only from one that has it mapped and sent it there;
 //! memory is cleared before another component gets it; a pool never grows beyond its limit;
-//! every page that is not in a pool is counted, exactly.
+//! every page is on one account, exactly, whatever kind of buffer it is in.
 //! Trusts: its own tables, and [`machine::Machine`] (the capability system).
 //! Never does: believe a word that a client can write, beyond the three liveness counters, with
 //! which a client can harm what it was itself given, and memory accounted to it; fault on such a
@@ -25,7 +25,9 @@ pub mod liveness;
 pub mod machine;
 pub mod manager;
 pub mod map;
+pub mod owned;
 pub mod pool;
+pub mod region;
 pub mod shrink;
 pub mod stalled;
 pub mod wait;

@@ -41,6 +41,15 @@ pub unsafe trait Machine {
         order: u32,
         writable: bool,
     ) -> Result<Self::Mapping, Error>;
+    /// Maps a frame of 2^`order` pages, writable, at virtual page number `place` of the client's part
+    /// for what it owns; `place` is a multiple of that.
+    fn map_own(
+        &mut self,
+        client: ComponentId,
+        frame: &Self::Frame,
+        place: u64,
+        order: u32,
+    ) -> Result<Self::Mapping, Error>;
     /// Gives or takes the client's right to write through a mapping of 2^`order` pages.
     fn protect(
         &mut self,

@@ -17,7 +17,7 @@ use abi::layout::PAGE;
 use abi::start::StartInfo;
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
-use cbuf_mgr::account::Given;
+use cbuf_mgr::account::Kind;
 use cbuf_mgr::frames::Frames;
 use cbuf_mgr::pool::Terms;
 use cbuf_mgr::{Manager, Round, Step};
@@ -40,7 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What was on its way to or from a component that died arrives in this time, or never.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Flag in a `client:` grant's base: the client may ask for physical addresses.
+/// Flag in a `client:` grant's base (a component's number, and above bit 32 the pages that its heap
+/// may grow by): the client may ask for physical addresses.
 const DMA: u64 = 1 << 16;
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
@@ -97,6 +98,7 @@ fn set_up() -> Result<Manager<System>, Error> {
             component: ComponentId(grant.base as u16),
             pages: grant.bytes & 0xffff_ffff,
             max_pages: grant.bytes >> 32,
+            heap_pages: grant.base >> 32,
             dma: grant.base & DMA != 0,
             peers: peers.map_or(0, |(_, grant)| grant.bytes),
         })?;
@@ -200,6 +202,17 @@ impl stubs::cbuf::Server for Clients {
         with(|m| m.seal(caller, CbufId(id)))
     }
 
+    fn alloc_owned(&self, caller: ComponentId, pages: u64) -> Result<(u64, u32), Error> {
+        let mut owning = with(|m| m.begin_owned(caller, pages))?;
+        let (address, id) = in_parts(|m| m.owned_part(&mut owning))?;
+        Ok((address, id.0))
+    }
+
+    fn free_owned(&self, caller: ComponentId, id: u32) -> Result<(), Error> {
+        let mut owning = with(|m| m.free_owned(caller, CbufId(id)))?;
+        in_parts(|m| m.owned_part(&mut owning)).map(drop)
+    }
+
     fn physical(&self, caller: ComponentId, id: u32) -> Result<u64, Error> {
         with(|m| m.physical(caller, CbufId(id)))
     }
@@ -211,6 +224,9 @@ impl stubs::cbuf::Server for Clients {
 }
 
 struct Policy;
+
+/// In place of the number of an owner that died.
+const NOBODY: u32 = u32::MAX;
 
 /// A component's number in a word of a policy's.
 fn component(number: u32) -> Result<ComponentId, Error> {
@@ -259,20 +275,40 @@ impl stubs::cbuf_policy::Server for Policy {
         Ok((totals.held, totals.unpaid, totals.unused, totals.total))
     }
 
-    fn give(&self, caller: ComponentId, number: u32, fixed: u64, owned: u64) -> Result<(), Error> {
+    fn register(
+        &self,
+        caller: ComponentId,
+        number: u32,
+        kind: u32,
+        address: u64,
+        pages: u64,
+    ) -> Result<u32, Error> {
         if caller != ComponentId::INIT {
             return Err(Error::Refused);
         }
-        with(|m| m.give(component(number)?, Given { fixed, owned }))
+        let kind = Kind::by_number(kind).ok_or(Error::BadArgument)?;
+        let place = address / PAGE as u64;
+        with(|m| m.register(component(number)?, kind, place, pages)).map(|id| id.0)
     }
 
-    fn memory_of(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64), Error> {
+    fn memory_of(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
         let of = component(number)?;
         with(|m| {
             let given = m.given(of)?;
             let held = m.usage(of).map_or(0, |usage| usage.held);
-            Ok((given.fixed, given.owned, held))
+            Ok((given.fixed, given.owned, held, given.text))
         })
+    }
+
+    fn next_buffer(&self, _caller: ComponentId, after: u32) -> Result<(u32, u32, u32, u64), Error> {
+        let listed = with(|m| m.next_buffer(CbufId(after)).ok_or(Error::NotFound))?;
+        let owner = listed.owner.map_or(NOBODY, |owner| u32::from(owner.0));
+        Ok((listed.id.0, listed.kind as u32, owner, listed.pages))
+    }
+
+    fn heap_of(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64, u64), Error> {
+        let heap = with(|m| m.heap(component(number)?))?;
+        Ok((heap.limit, heap.claimed, heap.buffers))
     }
 
     fn reserve(&self, _caller: ComponentId) -> Result<(u64, u64), Error> {

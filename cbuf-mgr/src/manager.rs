@@ -5,7 +5,9 @@ use crate::control::Control;
 use crate::frames::Frames;
 use crate::liveness::Verdict;
 use crate::machine::Machine;
+use crate::owned::Heap;
 use crate::pool::{Buffer, Pool, Terms, bit, list, push};
+use crate::region::Region;
 use crate::wait::Waiters;
 use abi::layout::MAX_CBUFS;
 use abi::{ComponentId, Error, ThreadId};
@@ -23,7 +25,7 @@ pub struct Manager<M: Machine> {
     pub(crate) free_ids: Vec<CbufId>,
     /// Buffers whose owner died.
     pub(crate) orphans: Vec<CbufId>,
-    /// Sum of the pools' limits.
+    /// Sum of the pools' and the heaps' limits.
     pub(crate) reserved: u64,
     /// Sum of the pools' and the orphans' pages.
     pub(crate) pooled: u64,
@@ -42,6 +44,12 @@ pub struct Manager<M: Machine> {
     pub(crate) short_of_frames: bool,
     /// What components have besides their pools, by component id.
     pub(crate) given: Vec<Given>,
+    /// Buffers that are not collected, by id.
+    pub(crate) regions: Vec<Region<M::Frame, M::Mapping>>,
+    /// Regions so far.
+    pub(crate) serials: u64,
+    /// Pages of which owned buffers are made.
+    pub(crate) owned: u64,
     /// By thread.
     pub(crate) threads: Vec<Timing>,
 }
@@ -66,6 +74,9 @@ impl<M: Machine> Manager<M> {
             waiters: Waiters::new(),
             short_of_frames: false,
             given: list(ComponentId::MAX, Given::default)?,
+            regions: Vec::new(),
+            serials: 0,
+            owned: 0,
             threads: list(ThreadId::MAX, Timing::default)?,
         })
     }
@@ -82,7 +93,8 @@ impl<M: Machine> Manager<M> {
         if place.is_some() {
             return Err(Error::Busy);
         }
-        while self.reserved.saturating_add(terms.pages) > self.frames.total_pages() {
+        let wanted = terms.pages.saturating_add(terms.heap_pages);
+        while self.reserved.saturating_add(wanted) > self.frames.total_pages() {
             let (page, pages) = self.machine.reclaim().ok_or(Error::NoMemory)?;
             self.frames.add(page, pages);
         }
@@ -95,13 +107,16 @@ impl<M: Machine> Manager<M> {
             owned: Vec::new(),
             looked_at: 0,
             quarantine: Vec::new(),
+            heap: Heap::default(),
             alive: true,
             waiting: 0,
             timing: Timing::default(),
             terms,
         });
-        self.reserved += terms.pages;
-        self.alive |= bit(terms.component);
+        self.reserved += wanted;
+        if terms.max_pages > 0 {
+            self.alive |= bit(terms.component);
+        }
         Ok(())
     }
 
@@ -212,7 +227,7 @@ impl<M: Machine> Manager<M> {
         self.frames.total_pages()
     }
 
-    /// Pages that are in no pool's limit.
+    /// Pages that are in no limit, of pool or heap.
     pub fn free_pages(&self) -> u64 {
         self.total_pages().saturating_sub(self.reserved)
     }
@@ -238,24 +253,12 @@ impl<M: Machine> Manager<M> {
         }
     }
 
-    /// The supervisor's account of what it gave a component; the last one counts.
-    pub fn give(&mut self, component: ComponentId, given: Given) -> Result<(), Error> {
-        let place = self.given.get_mut(component.0 as usize);
-        *place.ok_or(Error::NotFound)? = given;
-        Ok(())
-    }
-
-    pub fn given(&self, component: ComponentId) -> Result<Given, Error> {
-        let given = self.given.get(component.0 as usize);
-        given.copied().ok_or(Error::NotFound)
-    }
-
     /// Costs a look at every buffer of the dead.
     pub fn totals(&self) -> Totals {
         let orphans = self.orphans.iter().filter_map(|id| self.buffer(*id).ok());
         let unpaid = orphans.filter(|b| b.payer.is_none());
         Totals {
-            held: self.pools.iter().flatten().map(|p| p.held).sum(),
+            held: self.pools.iter().flatten().map(|p| p.held).sum::<u64>() + self.owned,
             unpaid: unpaid.map(|b| b.pages()).sum(),
             unused: self.frames.free_pages(),
             total: self.frames.total_pages(),

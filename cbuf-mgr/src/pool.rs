@@ -4,6 +4,7 @@
 use crate::account::Timing;
 use crate::control::{Control, SharedRecord};
 use crate::liveness::Counts;
+use crate::owned::Heap;
 use abi::{ComponentId, Error};
 use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, ORDERS, Record};
@@ -66,6 +67,8 @@ pub struct Terms {
     pub pages: u64,
     /// Most pages that a policy may give it.
     pub max_pages: u64,
+    /// Pages that its heap may grow by.
+    pub heap_pages: u64,
     /// May ask for physical addresses.
     pub dma: bool,
     /// Components that it shares an edge with, as a bit set.
@@ -98,6 +101,8 @@ pub struct Pool {
     pub looked_at: usize,
     /// Ids of destroyed buffers that its freelists still contain.
     pub quarantine: Vec<CbufId>,
+    /// What it owns besides.
+    pub heap: Heap,
     pub alive: bool,
     /// Threads that wait for memory here, as a bit set.
     pub waiting: u64,

@@ -141,6 +141,17 @@ unsafe impl Machine for System {
         space.map(resources, *frame, place, order, writable)
     }
 
+    fn map_own(
+        &mut self,
+        client: ComponentId,
+        frame: &CPtr,
+        place: u64,
+        order: u32,
+    ) -> Result<Run, Error> {
+        let (space, resources) = self.client(client)?;
+        space.map(resources, *frame, place, order, true)
+    }
+
     fn protect(
         &mut self,
         _client: ComponentId,

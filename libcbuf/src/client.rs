@@ -25,6 +25,15 @@ pub trait Manager: Sync {
     /// Write-protects a buffer of this component's own, here, until it is collected.
     /// [`Error::BadBuffer`]: not its own.
     fn seal(&self, id: u32) -> Result<(), Error>;
+    /// So many zeroed pages of this component's own, outside of its pool: their address and id.
+    /// [`Error::NoMemory`]: more than its heap may grow by. A manager of pools alone has none.
+    fn alloc_owned(&self, _pages: u64) -> Result<(usize, u32), Error> {
+        Err(Error::NoMemory)
+    }
+    /// Ends what [`Manager::alloc_owned`] answered. [`Error::BadBuffer`]: no such buffer.
+    fn free_owned(&self, _id: u32) -> Result<(), Error> {
+        Err(Error::BadBuffer)
+    }
 }
 
 /// The component's one client.

@@ -5,7 +5,7 @@
 //! Guarantees: allocation, free, send and receive are lock-free; a buffer handed out is
 //! referenced by nobody else; an id, offset or length from another component is checked before
 //! it becomes memory, and is received only from a component that sent it; the typed layer
-//! ([`Buffer`], [`Cbuf`], [`Aggregate`], [`Batch`]) keeps the three counters of section 3.2 right by construction.
+//! ([`Buffer`], [`Cbuf`], [`Aggregate`], [`Batch`], [`Owned`]) keeps the three counters of section 3.2 right by construction.
 //! Trusts: the manager, and the component's own writes to its own metadata.
 //! Never does: trust a word that another component passed; wait, except where a function says
 //! that it blocks in the manager; touch another component's metadata.
@@ -21,6 +21,7 @@ pub mod buffer;
 pub mod client;
 pub mod freelist;
 pub mod meta;
+pub mod owned;
 pub mod primitive;
 mod receive;
 mod release;
@@ -36,4 +37,5 @@ pub use batch::{Batch, Incoming, Record};
 pub use buffer::{Buffer, Cbuf, CbufRef};
 pub use client::{Client, Manager};
 pub use meta::CbufId;
+pub use owned::Owned;
 pub use slab::{Piece, Slab};

@@ -4,6 +4,7 @@
 
 use abi::layout::SHELF_BYTES;
 use abi::{ComponentId, Error, ThreadId};
+use cbuf_mgr::account::{Given, Kind};
 use cbuf_mgr::frames::Frames;
 use cbuf_mgr::machine::{ControlMemory, Machine};
 use cbuf_mgr::pool::Terms;
@@ -91,6 +92,8 @@ pub struct Fake {
     pub frames: HashMap<u64, u32>,
     /// (component, first page) → writable.
     pub mapped: HashMap<(u16, u64), bool>,
+    /// What components own: (component, virtual page number) → first page.
+    pub own: HashMap<(u16, u64), u64>,
     /// So many more objects can be made; then it is out of memory.
     pub budget: u64,
     /// How often clients asked to map.
@@ -109,6 +112,7 @@ impl Fake {
             control: HashMap::new(),
             frames: HashMap::new(),
             mapped: HashMap::new(),
+            own: HashMap::new(),
             budget: u64::MAX,
             maps: 0,
             lost: Vec::new(),
@@ -188,6 +192,25 @@ unsafe impl Machine for Fake {
         Ok(page)
     }
 
+    fn map_own(
+        &mut self,
+        client: ComponentId,
+        frame: &Frame,
+        place: u64,
+        order: u32,
+    ) -> Result<u64, Error> {
+        self.spend()?;
+        assert!(place.is_multiple_of(1 << order) && place >= (abi::layout::OWNED / PAGE) as u64);
+        assert_eq!(self.frames[&frame.page], order);
+        for ((c, other), page) in &self.own {
+            let end = other + (1 << self.frames[page]);
+            assert!(*c != client.0 || end <= place || place + (1 << order) <= *other);
+        }
+        self.own.insert((client.0, place), frame.page);
+        assert!(self.mapped.insert((client.0, frame.page), true).is_none());
+        Ok(frame.page)
+    }
+
     fn protect(
         &mut self,
         client: ComponentId,
@@ -202,6 +225,7 @@ unsafe impl Machine for Fake {
 
     fn unmap(&mut self, client: ComponentId, page: u64) {
         assert!(self.mapped.remove(&(client.0, page)).is_some());
+        self.own.retain(|_, owned| *owned != page);
     }
 
     fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error> {
@@ -282,6 +306,13 @@ impl Port for Invocations {
     fn seal(&self, id: u32) -> Result<(), Error> {
         self.host.with(|m| m.seal(self.component, CbufId(id)))
     }
+    fn alloc_owned(&self, pages: u64) -> Result<(usize, u32), Error> {
+        let owned = self.host.alloc_owned(self.component, pages)?;
+        Ok((owned.0 as usize, owned.1.0))
+    }
+    fn free_owned(&self, id: u32) -> Result<(), Error> {
+        self.host.free_owned(self.component, CbufId(id))
+    }
 }
 
 impl Host {
@@ -299,11 +330,23 @@ impl Host {
 
     /// A client with a pool; every component is its peer.
     pub fn client(&self, component: u16, pages: u64, max_pages: u64) -> &'static Client {
+        self.client_with_heap(component, pages, max_pages, 0)
+    }
+
+    /// The same, with a heap that may grow.
+    pub fn client_with_heap(
+        &self,
+        component: u16,
+        pages: u64,
+        max_pages: u64,
+        heap_pages: u64,
+    ) -> &'static Client {
         let component = ComponentId(component);
         let terms = Terms {
             component,
             pages,
             max_pages,
+            heap_pages,
             dma: false,
             peers: u64::MAX,
         };
@@ -338,6 +381,23 @@ impl Host {
         Box::leak(Box::new(client))
     }
 
+    /// A client's `alloc_owned`, part by part.
+    pub fn alloc_owned(&self, caller: ComponentId, pages: u64) -> Result<(u64, CbufId), Error> {
+        let mut owning = self.with(|m| m.begin_owned(caller, pages))?;
+        loop {
+            if let Some(owned) = self.with(|m| m.owned_part(&mut owning))? {
+                return Ok(owned);
+            }
+        }
+    }
+
+    /// A client's `free_owned`, part by part.
+    pub fn free_owned(&self, caller: ComponentId, id: CbufId) -> Result<(), Error> {
+        let mut owning = self.with(|m| m.free_owned(caller, id))?;
+        while self.with(|m| m.owned_part(&mut owning))?.is_none() {}
+        Ok(())
+    }
+
     /// A client's ring, shelves and leaves as words that anyone in that component may overwrite.
     pub fn shared_words(&self, component: u16) -> Vec<&'static AtomicU32> {
         self.with(|m| {
@@ -362,15 +422,42 @@ impl Host {
         self.with(|m| {
             let memory = m.memory();
             let frames: u64 = m.machine().frames.values().map(|o| 1 << o).sum();
-            assert_eq!(frames, memory.pooled);
-            let usage = (0..64).filter_map(|c| m.usage(ComponentId(c)).ok());
-            let limits: u64 = usage.clone().map(|u| u.limit).sum();
+            let all = (0..64).map(ComponentId);
+            let usage = all.clone().filter_map(|c| m.usage(c).ok());
+            let heaps = all.clone().filter_map(|c| m.heap(c).ok());
+            let limits = usage.clone().map(|u| u.limit).sum::<u64>();
+            let heap_limits = heaps.clone().map(|h| h.limit).sum::<u64>();
             let held: u64 = usage.map(|u| u.held).sum();
-            assert_eq!(memory.free, memory.total - limits);
+            assert_eq!(memory.free, memory.total - limits - heap_limits);
+            // What is owned, by account, by buffer and by machine.
+            let given = |of: fn(&Given) -> u64| {
+                let given = all.clone().filter_map(|c| m.given(c).ok());
+                given.map(|g| of(&g)).sum::<u64>()
+            };
+            let own = m.machine().own.values();
+            let owned: u64 = own.map(|page| 1 << m.machine().frames[page]).sum();
+            let listed = |kind| {
+                let mut next = CbufId::NONE;
+                let all = std::iter::from_fn(|| {
+                    let listed = m.next_buffer(next)?;
+                    next = listed.id;
+                    Some(listed)
+                });
+                all.filter(|b| b.kind == kind).map(|b| b.pages).sum::<u64>()
+            };
+            assert_eq!(listed(Kind::Collected), memory.pooled);
+            assert_eq!(listed(Kind::Static), given(|g| g.fixed));
+            assert_eq!(listed(Kind::Text), given(|g| g.text));
+            assert!(heaps.clone().all(|h| h.claimed <= h.limit));
+            let claimed: u64 = heaps.map(|h| h.claimed).sum();
+            assert!(owned <= claimed && owned <= given(|g| g.owned));
+            let registered = listed(Kind::Owned) - claimed;
+            assert_eq!(given(|g| g.owned), owned + registered);
+            assert_eq!(frames, memory.pooled + owned);
             let totals = m.totals();
-            assert_eq!((totals.held, totals.total), (held, memory.total));
-            assert_eq!(totals.held + totals.unpaid, memory.pooled);
-            assert_eq!(totals.unused + memory.pooled, memory.total);
+            assert_eq!((totals.held, totals.total), (held + owned, memory.total));
+            assert_eq!(totals.held + totals.unpaid, memory.pooled + owned);
+            assert_eq!(totals.unused + memory.pooled + owned, memory.total);
             let charges = (0..64).filter_map(|c| m.charges(ComponentId(c)).ok());
             let (charged, lent) = charges.fold((0, 0), |(a, b), (c, l)| (a + c, b + l));
             assert!(lent <= charged && charged <= held);

@@ -7,6 +7,7 @@ mod charging;
 mod common;
 mod hostile;
 mod model;
+mod owned;
 mod paths;
 mod senders;
 mod threads;

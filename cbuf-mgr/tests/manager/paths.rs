@@ -458,6 +458,7 @@ fn memory_that_others_let_go_of_is_used() {
         component,
         pages,
         max_pages: pages,
+        heap_pages: 0,
         dma: false,
         peers: 0,
     };

@@ -255,6 +255,7 @@ fn a_sender_must_be_a_peer() {
         component: ComponentId(4),
         pages: 4,
         max_pages: 4,
+        heap_pages: 0,
         dma: false,
         peers: 1 << 1,
     };

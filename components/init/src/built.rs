@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use abi::layout::PAGE;
+use abi::layout::{PAGE, START_INFO};
 use abi::{CPtr, ComponentId, ThreadId};
 use init::pci::Address;
 use manifest::Component;
@@ -17,17 +17,35 @@ use crate::trouble::{Doing, Result};
 pub struct Part<'a> {
     pub frame: CPtr,
     kind: Kind,
+    /// Where the component has it.
+    address: u64,
     bytes: u64,
     data: &'a [u8],
 }
 
-/// For whose lifetime memory is there.
+/// What a component has mapped of the boot archive, in its place there.
+pub struct Text {
+    pub address: u64,
+    pub bytes: u64,
+}
+
+/// For whose lifetime memory is there, by the numbers of interface `cbuf_policy`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The component's: text, data, stacks.
-    Static,
     /// The component's allocator's: heaps.
-    Owned,
+    Owned = 1,
+    /// The component's: text, data, stacks.
+    Static = 2,
+    /// The same, in the archive's pages.
+    Text = 3,
+}
+
+/// One buffer in the manager's account.
+pub struct Entry {
+    pub kind: Kind,
+    /// 0: in no one place.
+    pub address: u64,
+    pub pages: u64,
 }
 
 impl<'a> Part<'a> {
@@ -36,6 +54,7 @@ impl<'a> Part<'a> {
         stock: &mut Stock,
         window: &Window,
         kind: Kind,
+        address: u64,
         data: &'a [u8],
         bytes: u64,
     ) -> Result<Self> {
@@ -43,6 +62,7 @@ impl<'a> Part<'a> {
         Ok(Self {
             frame,
             kind,
+            address,
             bytes,
             data,
         })
@@ -59,21 +79,29 @@ pub struct Built<'a> {
     /// Capability, number and argument of each of its own threads.
     pub threads: Vec<(CPtr, ThreadId, u32)>,
     pub memory: Vec<Part<'a>>,
+    pub texts: Vec<Text>,
     pub info_page: CPtr,
     /// Its start information, as it was written first.
     pub info: Vec<u8>,
 }
 
 impl Built<'_> {
-    /// Pages of its own that are static, its start information among them, and pages that are
-    /// owned, memory that it manages itself among them. Without what it shares with the archive.
-    pub fn pages(&self) -> (u64, u64) {
-        let of = |kind| {
-            let parts = self.memory.iter().filter(|p| p.kind == kind);
-            parts.map(|p| p.bytes / PAGE as u64).sum::<u64>()
+    /// All memory that was made for it, its start information and what it manages itself among it,
+    /// and what it shares with the archive.
+    pub fn account(&self) -> impl Iterator<Item = Entry> {
+        let entry = |kind, address, bytes| Entry {
+            kind,
+            address,
+            pages: bytes / PAGE as u64,
         };
-        let managed = self.component.memory.map_or(0, |m| m.bytes / PAGE as u64);
-        (of(Kind::Static) + 1, of(Kind::Owned) + managed)
+        let parts = self.memory.iter();
+        let parts = parts.map(move |p| entry(p.kind, p.address, p.bytes));
+        let texts = self.texts.iter();
+        let texts = texts.map(move |t| entry(Kind::Text, t.address, t.bytes));
+        let info = entry(Kind::Static, START_INFO as u64, PAGE as u64);
+        let managed = self.component.memory;
+        let managed = managed.map(|m| entry(Kind::Owned, 0, m.bytes));
+        parts.chain(texts).chain([info]).chain(managed)
     }
 
     /// Writes all its memory anew, in the frames and page tables that it has. Nothing is

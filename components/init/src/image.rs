@@ -15,7 +15,7 @@ use init::pci::Address;
 use manifest::{Component, Image, Right};
 use rt::cap;
 
-use crate::built::{Built, Kind, Part};
+use crate::built::{Built, Kind, Part, Text};
 use crate::device::Devices;
 use crate::grants::{Grants, name};
 use crate::memory::{Rest, Stock};
@@ -41,6 +41,7 @@ struct Draft<'a> {
     /// Table over its CBUF region, for the manager.
     region: Option<CPtr>,
     memory: Vec<Part<'a>>,
+    texts: Vec<Text>,
     device: Option<Address>,
 }
 
@@ -175,6 +176,7 @@ impl<'a> Builder<'a> {
             grants,
             region: None,
             memory: Vec::new(),
+            texts: Vec::new(),
             device: None,
         })
     }
@@ -203,12 +205,15 @@ impl<'a> Builder<'a> {
             let whole = segment.data.len() as u64 == segment.memory;
             let (frame, offset) = if !segment.flags.contains(Rights::WRITE) && whole {
                 // Nobody can write it: all instances share the archive's pages.
+                let (address, bytes) = (segment.address, segment.memory);
+                draft.texts.push(Text { address, bytes });
                 (init_slot::ARCHIVE, segment.offset)
             } else {
                 let part = Part::new(
                     stock,
                     &self.window,
                     Kind::Static,
+                    segment.address,
                     segment.data,
                     segment.memory,
                 )?;
@@ -222,20 +227,20 @@ impl<'a> Builder<'a> {
         while threads != 0 {
             let thread = u64::from(threads.trailing_zeros());
             threads &= threads - 1;
-            let part = Part::new(stock, &self.window, Kind::Static, &[], bytes)?;
+            let address = STACKS as u64 + (thread + 1) * STACK_STRIDE as u64 - bytes;
+            let part = Part::new(stock, &self.window, Kind::Static, address, &[], bytes)?;
             draft.memory.push(part);
-            let top = STACKS as u64 + (thread + 1) * STACK_STRIDE as u64;
             let pages = bytes / PAGE_BYTES;
-            space.map(stock, top - bytes, part.frame, 0, pages, READ_WRITE)?;
+            space.map(stock, address, part.frame, 0, pages, READ_WRITE)?;
         }
         let bytes = component.heap_bytes;
         if bytes > 0 {
-            let part = Part::new(stock, &self.window, Kind::Owned, &[], bytes)?;
+            let part = Part::new(stock, &self.window, Kind::Owned, HEAP as u64, &[], bytes)?;
             draft.memory.push(part);
             let pages = bytes / PAGE_BYTES;
             space.map(stock, HEAP as u64, part.frame, 0, pages, READ_WRITE)?;
         }
-        if component.pool.is_some() {
+        if component.is_client() {
             draft.region = Some(space.table(stock, 0, CBUFS as u64)?);
         }
         if component.memory.is_some() || component.has(Right::CbufClients) {
@@ -364,10 +369,10 @@ impl<'a> Builder<'a> {
         let mut clients = Vec::new();
         for draft in drafts.iter() {
             let component = draft.component;
-            if let (Some(region), Some(pool)) = (draft.region, component.pool) {
+            if let Some(region) = draft.region {
                 let dma = if component.has(Right::Dma) { DMA } else { 0 };
-                let id = u64::from(draft.id.0) | dma;
-                let pages = pool.pages | pool.max << 32;
+                let id = u64::from(draft.id.0) | dma | component.heap_growth_pages() << 32;
+                let pages = component.pool.map_or(0, |pool| pool.pages | pool.max << 32);
                 clients.push((&component.name, draft.id, region, id, pages));
             }
         }
@@ -483,6 +488,7 @@ impl<'a> Builder<'a> {
                 device: draft.device,
                 threads: own.map(|t| (t.thread, t.id, t.argument)).collect(),
                 memory: draft.memory,
+                texts: draft.texts,
                 info_page: page,
                 info: Vec::from(draft.grants.bytes()),
             });

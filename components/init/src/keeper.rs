@@ -9,7 +9,7 @@ use init::trials::Trials;
 use manifest::Image;
 use rt::cap;
 
-use crate::built::Built;
+use crate::built::{Built, Kind};
 use crate::device;
 use crate::space::Window;
 use crate::supervise;
@@ -97,23 +97,29 @@ impl<'a> Keeper<'a> {
         Ok(())
     }
 
-    /// Tells the CBUF manager, if there is one, who has memory that is in no pool.
+    /// Tells the CBUF manager, if there is one, of all memory that is in no pool, buffer by buffer.
     fn tell_manager(&self, used_pages: u64) -> core::result::Result<(), Error> {
         let Ok(manager) = stubs::cbuf_policy::Client::bind() else {
             return Ok(());
         };
         let mut own = used_pages;
         for ward in &self.wards {
-            let (fixed, owned) = ward.built.pages();
-            match manager.give(u32::from(ward.built.id.0), fixed, owned) {
-                Ok(()) => {}
-                // One that knows of nothing but its pools.
-                Err(Error::BadMethod) => return Ok(()),
-                Err(error) => return Err(error),
+            for entry in ward.built.account().filter(|e| e.pages > 0) {
+                let (id, kind) = (u32::from(ward.built.id.0), entry.kind);
+                match manager.register(id, kind as u32, entry.address, entry.pages) {
+                    Ok(_) => {}
+                    // One that knows of nothing but its pools.
+                    Err(Error::BadMethod) => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+                if kind != Kind::Text {
+                    own = own.saturating_sub(entry.pages);
+                }
             }
-            own = own.saturating_sub(fixed + owned);
         }
-        manager.give(u32::from(ComponentId::INIT.0), own, 0)
+        let init = u32::from(ComponentId::INIT.0);
+        manager.register(init, Kind::Static as u32, 0, own)?;
+        Ok(())
     }
 
     /// Comes back only when there is no scheduler any more.

@@ -85,7 +85,9 @@ impl Image {
             }
             let names = component.name.len() <= limits::COMPONENT_NAME_BYTES
                 && component.arguments.len() <= limits::ARGUMENT_BYTES;
-            let sizes = limits::heap_ok(component.heap_bytes)
+            let (start, max) = (component.heap_bytes, component.heap_max_bytes);
+            let sizes = limits::heap_ok(start)
+                && (start == max || limits::heap_range_ok(start, max))
                 && limits::stack_ok(component.stack_bytes)
                 && component
                     .pool

@@ -1,7 +1,7 @@
 //! The checks that need more than one field, and the way from a description to an [`Image`].
 
 use crate::resolve::Resolver;
-use crate::source::{ComponentSource, Description, MemorySource};
+use crate::source::{ComponentSource, Description, HeapSource, MemorySource};
 use crate::{
     Component, Device, Image, Memory, Pool, Problem, Right, Thread, Warning, graph, limits, size,
 };
@@ -130,16 +130,8 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         Some(text) => size_or(&format!("component `{}`, {key}", one.name), text, out),
         None => Some(default),
     };
-    let heap_bytes = sized("heap", &one.heap, 0).unwrap_or(0);
     let default = limits::DEFAULT_STACK_BYTES;
     let stack_bytes = sized("stack", &one.stack, default).unwrap_or(default);
-    if !limits::heap_ok(heap_bytes) {
-        let text = one.heap.clone().unwrap_or_default();
-        out.push(Problem::BadHeap {
-            component: name(),
-            text,
-        });
-    }
     if !limits::stack_ok(stack_bytes) {
         let text = one.stack.clone().unwrap_or_default();
         out.push(Problem::BadStack {
@@ -168,6 +160,7 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         }
         parsed
     });
+    let heap = heap(one, out);
     let bytes = one.arguments.len();
     if bytes > limits::ARGUMENT_BYTES {
         out.push(Problem::ArgumentsTooLong {
@@ -187,7 +180,8 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         binary,
         provides: Vec::new(),
         imports: Vec::new(),
-        heap_bytes,
+        heap_bytes: heap.0,
+        heap_max_bytes: heap.1,
         stack_bytes,
         pool,
         memory: one.memory.as_ref().and_then(|m| memory(one, m, out)),
@@ -197,6 +191,43 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         supervised: one.supervised,
         restart: false,
         threads: Vec::new(),
+    }
+}
+
+/// Bytes of its heap at start, and at most. What is wrong counts as none.
+fn heap(one: &ComponentSource, out: &mut Vec<Problem>) -> (u64, u64) {
+    let component = one.name.clone();
+    let mut sized = |key: &str, text: &str| {
+        let what = format!("component `{component}`, {key}");
+        size_or(&what, text, out)
+    };
+    match &one.heap {
+        None => (0, 0),
+        Some(HeapSource::Bytes(text)) => match sized("heap", text) {
+            Some(bytes) if limits::heap_ok(bytes) => (bytes, bytes),
+            Some(_) => {
+                let text = text.clone();
+                out.push(Problem::BadHeap { component, text });
+                (0, 0)
+            }
+            None => (0, 0),
+        },
+        Some(HeapSource::Growing { start, max }) => {
+            let sizes = (sized("heap's start", start), sized("heap's max", max));
+            let (Some(first), Some(most)) = sizes else {
+                return (0, 0);
+            };
+            if limits::heap_range_ok(first, most) {
+                return (first, most);
+            }
+            let (start, max) = (start.clone(), max.clone());
+            out.push(Problem::BadHeapRange {
+                component,
+                start,
+                max,
+            });
+            (0, 0)
+        }
     }
 }
 
@@ -282,6 +313,9 @@ fn across(components: &[Component], out: &mut Vec<Problem>) {
         if one.pool.is_some() && !invokes("cbuf") {
             out.push(Problem::PoolWithoutManager(component.clone()));
         }
+        if one.heap_growth_pages() > 0 && !invokes("cbuf") {
+            out.push(Problem::HeapWithoutManager(component.clone()));
+        }
         if one.device.is_some() && !invokes("sched") {
             out.push(Problem::DeviceWithoutScheduler(component.clone()));
         }
@@ -347,12 +381,15 @@ fn across(components: &[Component], out: &mut Vec<Problem>) {
     }
     let nobody = |right| !components.iter().any(|c| c.has(right));
     let pools = components.iter().any(|c| c.pool.is_some());
+    let heaps = components.iter().any(|c| c.heap_growth_pages() > 0);
     for right in [Right::Ram, Right::CbufClients] {
-        if pools && nobody(right) {
-            out.push(Problem::NoHolder {
-                right,
-                because: "the pools would stay empty",
-            });
+        let because = match (pools, heaps) {
+            (true, _) => "the pools would stay empty",
+            (false, true) => "no heap would grow",
+            (false, false) => continue,
+        };
+        if nobody(right) {
+            out.push(Problem::NoHolder { right, because });
         }
     }
     let threads = components.iter().any(|c| !c.threads.is_empty());
@@ -390,7 +427,7 @@ fn grants(one: &Component, all: &[Component]) -> usize {
     }
     if one.has(Right::CbufClients) {
         count += 1;
-        count += 2 * all.iter().filter(|c| c.pool.is_some()).count();
+        count += 2 * all.iter().filter(|c| c.is_client()).count();
     }
     if one.has(Right::Threads) {
         count += 1 + all.iter().map(|c| c.threads.len()).sum::<usize>();

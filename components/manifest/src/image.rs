@@ -25,7 +25,10 @@ pub struct Component {
     pub binary: String,
     pub provides: Vec<Provided>,
     pub imports: Vec<Edge>,
+    /// Heap at start.
     pub heap_bytes: u64,
+    /// What it may grow to, by memory of the CBUF manager's.
+    pub heap_max_bytes: u64,
     pub stack_bytes: u64,
     pub pool: Option<Pool>,
     /// Memory that it manages itself, besides heap and pool.
@@ -85,6 +88,16 @@ pub struct Thread {
 }
 
 impl Component {
+    /// Pages that its heap may grow by.
+    pub fn heap_growth_pages(&self) -> u64 {
+        self.heap_max_bytes.saturating_sub(self.heap_bytes) / abi::layout::PAGE as u64
+    }
+
+    /// Whether the CBUF manager gives it memory: as buffers, or for its heap.
+    pub fn is_client(&self) -> bool {
+        self.pool.is_some() || self.heap_growth_pages() > 0
+    }
+
     pub fn has(&self, right: Right) -> bool {
         self.rights.contains(&right)
     }
@@ -169,13 +182,14 @@ impl Image {
         threads
     }
 
-    /// Pages that all heaps, stacks, starting pools and components' own memory take together.
+    /// Pages that all heaps at their largest, stacks, starting pools and components' own memory take
+    /// together.
     pub fn pages_at_start(&self) -> u64 {
         let page = abi::layout::PAGE as u64;
         let one = |id, c: &Component| {
             let stacks = u64::from(self.threads_in(id).count_ones()) * c.stack_bytes;
             let own = c.memory.map_or(0, |m| m.bytes / page);
-            (c.heap_bytes + stacks) / page + c.pool.map_or(0, |p| p.pages) + own
+            (c.heap_max_bytes + stacks) / page + c.pool.map_or(0, |p| p.pages) + own
         };
         self.ids()
             .map(|(id, c)| one(id, c))

@@ -1,6 +1,6 @@
 //! Limits that come from the start information page and the address-space layout.
 
-use abi::layout::{DEVICES, HEAP, MAX_CBUFS, OWN_SPACE_BYTES, PAGE, STACK_STRIDE};
+use abi::layout::{DEVICES, HEAP, MAX_CBUFS, OWN_SPACE_BYTES, OWNED_BYTES, PAGE, STACK_STRIDE};
 
 pub(crate) use abi::start::{ARGUMENT_BYTES, MAX_GRANTS, MAX_IMPORTS, NAME_BYTES};
 
@@ -11,6 +11,7 @@ pub(crate) const DEFAULT_STACK_BYTES: u64 = 16 << 10;
 /// One page below a stack stays unmapped.
 pub(crate) const MAX_STACK_BYTES: u64 = (STACK_STRIDE - PAGE) as u64;
 pub(crate) const MAX_HEAP_BYTES: u64 = (DEVICES - HEAP) as u64;
+pub(crate) const MAX_GROWN_HEAP_BYTES: u64 = (OWNED_BYTES / 4) as u64;
 /// A pool of single pages needs an id a page.
 pub(crate) const MAX_POOL_PAGES: u64 = MAX_CBUFS as u64;
 
@@ -28,6 +29,12 @@ fn whole_pages(bytes: u64) -> bool {
 
 pub(crate) fn heap_ok(bytes: u64) -> bool {
     whole_pages(bytes) && bytes <= MAX_HEAP_BYTES
+}
+
+/// A heap that grows: not from nothing, and not beyond a quarter of the addresses that there are
+/// for what the manager gives.
+pub(crate) fn heap_range_ok(start: u64, max: u64) -> bool {
+    heap_ok(start) && start > 0 && whole_pages(max) && start <= max && max <= MAX_GROWN_HEAP_BYTES
 }
 
 pub(crate) fn stack_ok(bytes: u64) -> bool {

@@ -89,6 +89,12 @@ pub enum Problem {
         component: String,
         text: String,
     },
+    BadHeapRange {
+        component: String,
+        start: String,
+        max: String,
+    },
+    HeapWithoutManager(String),
     BadStack {
         component: String,
         text: String,
@@ -311,6 +317,23 @@ impl fmt::Display for Problem {
                     f,
                     "component `{component}`: a heap of {text} is more than {} GiB",
                     limits::MAX_HEAP_BYTES >> 30
+                )
+            }
+            BadHeapRange {
+                component,
+                start,
+                max,
+            } => {
+                write!(
+                    f,
+                    "component `{component}`: a heap cannot grow from {start} to {max}: it starts with a page or more and ends at {} GiB or less",
+                    limits::MAX_GROWN_HEAP_BYTES >> 30
+                )
+            }
+            HeapWithoutManager(name) => {
+                write!(
+                    f,
+                    "component `{name}` has a heap that grows but does not invoke `cbuf`"
                 )
             }
             BadStack { component, text } => {

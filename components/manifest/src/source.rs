@@ -35,7 +35,7 @@ pub struct ComponentSource {
     /// Interfaces, as `net` or, where several provide it, `net@netstack2`.
     #[serde(default)]
     pub invokes: Vec<String>,
-    pub heap: Option<String>,
+    pub heap: Option<HeapSource>,
     pub stack: Option<String>,
     pub pool: Option<PoolSource>,
     pub memory: Option<MemorySource>,
@@ -60,6 +60,14 @@ pub struct PoolSource {
     pub pages: u64,
     /// What the policy may raise it to; `pages` where absent.
     pub max: Option<u64>,
+}
+
+/// `"64KiB"`, or with what it may grow to where it may.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum HeapSource {
+    Bytes(String),
+    Growing { start: String, max: String },
 }
 
 /// `"64MiB"`, or with the alignment where the natural one is not wanted.

@@ -21,6 +21,8 @@ pub mod method {
     pub const PHYSICAL: u64 = 3;
     pub const MEMORY: u64 = 4;
     pub const SEAL: u64 = 5;
+    pub const ALLOC_OWNED: u64 = 6;
+    pub const FREE_OWNED: u64 = 7;
 }
 
 /// The manager behind the import `cbuf`.
@@ -29,6 +31,9 @@ struct Remote;
 fn call(method: u64, a0: u64, a1: u64) -> Result<[u64; 4], Error> {
     // Relaxed: written once by `attach`, before anything else runs in this component.
     let entry = CPtr(SLOT.entry.load(Ordering::Relaxed));
+    if entry == CPtr::NULL {
+        return Err(Error::NotFound);
+    }
     crate::invoke(entry, method, [a0, a1, 0, 0])
 }
 
@@ -45,6 +50,23 @@ impl Manager for Remote {
     fn seal(&self, id: u32) -> Result<(), Error> {
         call(method::SEAL, u64::from(id), 0).map(drop)
     }
+    fn alloc_owned(&self, pages: u64) -> Result<(usize, u32), Error> {
+        own(pages)
+    }
+    fn free_owned(&self, id: u32) -> Result<(), Error> {
+        disown(id)
+    }
+}
+
+/// So many pages of this component's own, at an address, and their id; also for a component without
+/// a pool, and without allocating anything here. [`Error::NotFound`]: it may not call the manager.
+pub(crate) fn own(pages: u64) -> Result<(usize, u32), Error> {
+    call(method::ALLOC_OWNED, pages, 0).map(|[address, id, ..]| (address as usize, id as u32))
+}
+
+/// Ends what [`own`] answered.
+pub(crate) fn disown(id: u32) -> Result<(), Error> {
+    call(method::FREE_OWNED, u64::from(id), 0).map(drop)
 }
 
 /// The one client, once the component has a CBUF region.

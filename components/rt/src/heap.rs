@@ -1,24 +1,22 @@
-//! The component's allocator: talc over the fixed heap range that the image gives it.
+//! The component's allocator: talc over the heap that the image gives it at start and, where that is
+//! exhausted and the image lets it grow, over owned CBUFs, which it gives back when nothing is in
+//! them. Growing invokes the CBUF manager on the thread that allocates, without the heap's lock, so
+//! other threads allocate meanwhile. Where there is no more, an allocation fails: `try_reserve`
+//! says so, and a plain one ends the component.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{NonNull, null_mut};
 
-use abi::layout::HEAP;
-use talc::base::Talc;
-use talc::base::binning::DefaultBinning;
-use talc::source::Manual;
+use abi::layout::{HEAP, PAGE};
 
+use crate::arena::{Arena, Purpose, Region};
+use crate::cbuf;
 use crate::sync::Mutex;
 
 /// The heap. One for the component, whatever its name in the program.
 pub struct Heap;
 
-static TALC: Mutex<Arena> = Mutex::new(Arena(Talc::new(Manual)));
-
-struct Arena(Talc<Manual, DefaultBinning>);
-
-// SAFETY: talc keeps pointers into the heap range only, which every thread of the component
-// reaches at the same address.
-unsafe impl Send for Arena {}
+static ARENA: Mutex<Arena> = Mutex::new(Arena::new());
 
 /// Hands the heap range to the allocator. Runs once, at the component's START.
 pub(crate) fn claim() {
@@ -36,26 +34,95 @@ pub(crate) fn claim() {
 /// The range is valid for reads and writes for ever, and from now on the allocator's alone.
 pub unsafe fn claim_range(base: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise.
-    let claimed = unsafe { TALC.lock().0.claim(base, bytes) };
-    assert!(claimed.is_some(), "the heap is too small to be one");
+    let claimed = unsafe { ARENA.lock().claim(base, bytes) };
+    assert!(claimed, "the heap is too small to be one");
 }
 
-// SAFETY: talc gives out disjoint ranges of memory that it owns; the lock serialises it.
+/// Bytes by which the heap has grown, and the owned CBUFs that they are in.
+pub fn grown() -> (usize, usize) {
+    ARENA.lock().grown()
+}
+
+/// Gives every owned CBUF back that nothing is in, also the one that is kept otherwise.
+pub fn trim() {
+    while let Some(region) = take_idle() {
+        give_back(region);
+    }
+}
+
+fn take_idle() -> Option<Region> {
+    ARENA.lock().take_idle()
+}
+
+fn give_back(region: Region) {
+    // Nobody else can have ended it; a manager that is gone has no use for it.
+    let _ = cbuf::disown(region.id);
+}
+
+/// More memory, and the block in it; whether the block is all zeros.
+#[cold]
+#[inline(never)]
+fn grow(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let wanted = ARENA.lock().wanted(layout)?;
+    let own = |pages: usize| Some((cbuf::own(pages as u64).ok()?, pages));
+    let enough = || own(wanted.pages).or_else(|| own(wanted.least));
+    let owned = enough().or_else(|| {
+        // What is idle is too small for this, but may be what is missing.
+        give_back(take_idle()?);
+        trim();
+        enough()
+    });
+    let ((start, id), pages) = owned?;
+    let region = Region {
+        start,
+        bytes: pages * PAGE,
+        id,
+        purpose: wanted.purpose,
+    };
+    // SAFETY: the manager mapped so many pages there, zeroed, for this component alone, until they
+    // are freed; they were wanted for this layout.
+    let block = unsafe { ARENA.lock().add(region, layout) };
+    if block.is_none() {
+        give_back(region);
+    }
+    Some((block?, region.purpose == Purpose::Block))
+}
+
+// SAFETY: the arena gives out disjoint ranges of memory that it owns; the lock serialises it.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: our caller promises a layout of non-zero size.
-        let found = unsafe { TALC.lock().0.allocate(layout) };
-        found.map_or(core::ptr::null_mut(), |p| p.as_ptr())
+        if let Some(found) = unsafe { ARENA.lock().alloc(layout) } {
+            return found.as_ptr();
+        }
+        grow(layout).map_or(null_mut(), |(block, _)| block.as_ptr())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: our caller promises a layout of non-zero size.
+        let found = unsafe { ARENA.lock().alloc(layout) };
+        match found.map(|found| (found, false)).or_else(|| grow(layout)) {
+            Some((block, true)) => block.as_ptr(),
+            Some((block, false)) => {
+                // SAFETY: just allocated, of this size.
+                unsafe { block.as_ptr().write_bytes(0, layout.size()) };
+                block.as_ptr()
+            }
+            None => null_mut(),
+        }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: our caller promises that `ptr` came from `alloc` with this layout.
-        unsafe { TALC.lock().0.deallocate(ptr, layout) }
+        let idle = unsafe { ARENA.lock().free(ptr, layout) };
+        if let Some(region) = idle {
+            give_back(region);
+        }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_bytes: usize) -> *mut u8 {
         // SAFETY: our caller promises that `ptr` came from `alloc` with this layout.
-        if unsafe { TALC.lock().0.try_realloc_in_place(ptr, layout, new_bytes) } {
+        if unsafe { ARENA.lock().resize(ptr, layout, new_bytes) } {
             return ptr;
         }
         // SAFETY: our caller promises that the new size makes a valid layout. The copy goes

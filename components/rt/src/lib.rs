@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod alone;
+mod arena;
 pub mod backtrace;
 pub mod cap;
 pub mod cbuf;

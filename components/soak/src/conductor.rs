@@ -187,6 +187,7 @@ fn balances(policy: &Policy) -> Outcome<u64> {
     let mut limits = 0;
     for component in 0..ComponentId::MAX as u32 {
         limits += policy.usage(component).map_or(0, |(limit, ..)| limit);
+        limits += policy.heap_of(component).map_or(0, |(limit, ..)| limit);
     }
     let (free, total) = policy.memory().during("asking for memory")?;
     if free + limits != total {
@@ -206,7 +207,7 @@ fn all_memory() -> Outcome {
     let (_, unpaid, unused, _) = policy.totals().during("asking for totals")?;
     let (mut given, mut without) = (0, 0);
     for component in 0..ComponentId::MAX as u32 {
-        let (fixed, owned, held) = policy
+        let (fixed, owned, held, _text) = policy
             .memory_of(component)
             .during("asking for a component")?;
         given += fixed + owned + held;

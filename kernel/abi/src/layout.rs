@@ -40,6 +40,9 @@ pub const SHELVES: usize = RING + 0x1_0000;
 pub const SHELF_BYTES: usize = 0x8000;
 /// Where the manager maps the buffers themselves.
 pub const BUFFERS: usize = CBUFS + 0x4000_0000;
+/// Where the manager maps what the component owns besides, from here to the end of the region.
+pub const OWNED: usize = CBUFS + OWNED_BYTES;
+pub const OWNED_BYTES: usize = 1 << 38;
 /// Records in a leaf page (32 bytes each).
 pub const LEAF_RECORDS: usize = 128;
 /// CBUF ids are below this.

@@ -74,7 +74,7 @@ pub struct Import {
 /// | `irq-of:NAME` | Irq of component NAME, for the scheduler | event bit | component id |
 /// | `ram` | Ram | physical address | size |
 /// | `ports` | IoPorts | first port | number |
-/// | `client:NAME` | Pdpt of component NAME's CBUF region | component id, bit 16: right `dma` | pool in pages, its maximum << 32 |
+/// | `client:NAME` | Pdpt of component NAME's CBUF region | component id, bit 16: right `dma`, pages that its heap may grow by << 32 | pool in pages, its maximum << 32 |
 /// | `peers:NAME` | – | component id | components it shares an edge with, as a bit set |
 /// | `pool:NAME` | – | component id, highest priority of a thread that comes to it << 32 | pool in pages, its maximum << 32 |
 /// | `reach:NAME` | – | component id | components that its threads come to, itself included, as a bit set |
