@@ -24,7 +24,7 @@ impl<M: Machine> Manager<M> {
         self.patience = ticks;
     }
 
-    fn references(&self, component: ComponentId, id: CbufId) -> bool {
+    pub(crate) fn references(&self, component: ComponentId, id: CbufId) -> bool {
         let record = self.pool(component).ok().and_then(|p| p.control.record(id));
         record
             .map(Record::load)

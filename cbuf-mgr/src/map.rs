@@ -71,7 +71,8 @@ impl<M: Machine> Manager<M> {
             return Err(Error::BadBuffer);
         }
         let (owner, paid) = (buffer.owner, buffer.payer == Some(caller));
-        if paid {
+        // Who says so and has it still pays on.
+        if paid && !self.references(caller, id) {
             self.uncharge(id);
             // Its own allocations have room again.
             self.wake(caller);

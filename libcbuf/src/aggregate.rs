@@ -65,14 +65,23 @@ pub struct Aggregate<'c> {
 impl<'c> Aggregate<'c> {
     /// An empty one. **Blocks** in the manager while the pool is exhausted.
     pub fn new(client: &'c Client) -> Result<Self, Error> {
-        Ok(Self {
+        Buffer::alloc(client, PAGE).map(|table| Self::of(client, table))
+    }
+
+    /// An empty one; never waits: [`Error::NoMemory`] when the pool is exhausted.
+    pub fn try_new(client: &'c Client) -> Result<Self, Error> {
+        Buffer::try_alloc(client, PAGE).map(|table| Self::of(client, table))
+    }
+
+    fn of(client: &'c Client, table: Buffer<'c>) -> Self {
+        Self {
             client,
-            table: Some(Buffer::alloc(client, PAGE)?),
+            table: Some(table),
             count: 0,
             entries: 0,
             depth: 1,
             bytes: 0,
-        })
+        }
     }
 
     /// Bytes of all stretches.
@@ -157,8 +166,11 @@ impl<'c> Aggregate<'c> {
     /// either case every send that can be found is matched by a receipt. [`Error::BadBuffer`]: not an
     /// array of entries, one that does not hold what it names, that was not sent here by `from`,
     /// or that contains itself; [`Error::BadSize`]: too deep, or too many entries.
+    ///
+    /// Needs a page of the receiver's own, for which it never waits, so that whoever sends to a
+    /// server does not keep the server's threads: [`Error::NoMemory`] when the pool is exhausted.
     pub fn receive(client: &'c Client, sent: CbufRef, from: ComponentId) -> Result<Self, Error> {
-        let mut whole = Self::new(client);
+        let mut whole = Self::try_new(client);
         if !sent.is_none() {
             let mut receipt = Receipt {
                 client,

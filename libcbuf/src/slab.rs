@@ -1,7 +1,8 @@
 //! Pieces of pages: small pieces of one size, such as packet headers, many in one buffer. Each piece
 //! holds a reference to its page, so the page is garbage when the last piece of it is, wherever
 //! the pieces went. A place is used once in the life of a page: who was sent a piece may look at
-//! it for as long as it likes. Source: CBUFs, section 3.6 (sub-page allocations).
+//! it for as long as it likes, and at all of its page: what not every receiver may see goes into
+//! slabs of its own. Source: CBUFs, section 3.6 (sub-page allocations).
 
 use crate::buffer::{Buffer, Cbuf};
 use crate::client::Client;

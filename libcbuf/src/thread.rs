@@ -24,20 +24,41 @@ pub fn current() -> usize {
     rsp / STACK_STRIDE % THREADS
 }
 
-/// The running thread: numbered as threads first ask, never again the same.
+/// The running thread: the lowest number that is free when it first asks, until it ends. What it
+/// leaves on its shelves is the next one's.
 #[cfg(all(not(cistern), feature = "std", not(loom)))]
 #[inline]
 pub fn current() -> usize {
     use core::cell::Cell;
-    use core::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    use core::sync::atomic::{AtomicU64, Ordering};
+    const _: () = assert!(THREADS <= u64::BITS as usize);
+    /// Numbers that running threads have, as a bit set.
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    /// Gives a number back when its thread ends.
+    struct Number(Cell<usize>);
+    impl Drop for Number {
+        fn drop(&mut self) {
+            NUMBER.set(THREADS);
+            if let Some(bit) = 1u64.checked_shl(self.0.get() as u32) {
+                // Release: pairs with the acquire below, for the shelves that go with it.
+                TAKEN.fetch_and(!bit, Ordering::Release);
+            }
+        }
+    }
     std::thread_local! {
+        // Without a destructor, so that asking is one load.
         static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
+        static GUARD: Number = const { Number(Cell::new(THREADS)) };
     }
     #[cold]
     fn number() -> usize {
-        // Relaxed: only the numbers must differ.
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let take = |taken: u64| {
+            let free = (!taken).trailing_zeros() as usize;
+            (free < THREADS).then(|| taken | 1 << free)
+        };
+        let taken = TAKEN.fetch_update(Ordering::Acquire, Ordering::Relaxed, take);
+        let number = taken.map_or(THREADS, |taken| (!taken).trailing_zeros() as usize);
+        GUARD.with(|guard| guard.0.set(number));
         NUMBER.set(number);
         number
     }

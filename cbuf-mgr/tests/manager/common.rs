@@ -417,6 +417,22 @@ impl Host {
         })
     }
 
+    /// Word `n` of a client's ring.
+    pub fn ring_word(&self, component: ComponentId, n: usize) -> &'static AtomicU32 {
+        assert!(n < PAGE / 4);
+        let ring = self.with(|m| m.machine().control[&component.0].ring.start);
+        // SAFETY: inside the area, which is leaked with the host.
+        unsafe { &*ring.cast::<AtomicU32>().add(n) }
+    }
+
+    /// Word `n` of a client's shelves.
+    pub fn shelf_word(&self, component: ComponentId, n: usize) -> &'static AtomicU32 {
+        assert!(n < SHELF_BYTES / 4);
+        let shelves = self.with(|m| m.machine().control[&component.0].shelves.start);
+        // SAFETY: inside the area, which is leaked with the host.
+        unsafe { &*shelves.cast::<AtomicU32>().add(n) }
+    }
+
     /// Checks the account against the machine: frames, pools and free pages, to the page.
     pub fn check(&self) {
         self.with(|m| {

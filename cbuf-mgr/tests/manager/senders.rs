@@ -331,3 +331,36 @@ fn batches_are_taken_back() {
     libcbuf::Batch::<Item>::take_back(w.victim, 0);
     assert_eq!(w.maps(), 0);
 }
+
+/// Who once sent a buffer back to its owner is admitted there; but it names no second reference to
+/// what the owner writes, or has not allocated at all.
+#[test]
+fn what_went_round_is_not_named_while_its_owner_writes_it_or_has_it_idle() {
+    let w = world();
+    let mine = filled(w.victim, 1);
+    let id = mine.id();
+    let there = Cbuf::receive(w.server, mine.send(SERVER), VICTIM).unwrap();
+    let back = Cbuf::receive(w.victim, there.send(VICTIM), SERVER).unwrap();
+    drop((mine, there, back));
+    let refused = || {
+        let found = Cbuf::receive(w.victim, named(id), SERVER);
+        assert_eq!(found.unwrap_err(), Error::BadBuffer);
+    };
+    // Handed over, and not allocated yet.
+    let step = w
+        .host
+        .with(|m| m.collect(VICTIM, abi::ThreadId(9), 0, false));
+    assert!(matches!(step, Ok(cbuf_mgr::Step::Ready(1..))));
+    refused();
+    // All of the pool, so that it is among them.
+    let all: Vec<_> = std::iter::from_fn(|| Buffer::try_alloc(w.victim, 1).ok()).collect();
+    assert!(all.iter().any(|buffer| buffer.id() == id));
+    refused();
+    // On a shelf.
+    drop(all);
+    refused();
+    let again: Vec<_> = std::iter::from_fn(|| Buffer::try_alloc(w.victim, 1).ok()).collect();
+    assert_eq!(again.len(), 4);
+    drop(again);
+    w.settled();
+}
