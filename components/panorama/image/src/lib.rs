@@ -21,6 +21,7 @@
 mod error;
 mod geometry;
 mod luma;
+mod memory;
 mod raster;
 pub mod record;
 mod size;
@@ -28,6 +29,7 @@ mod size;
 pub use error::Error;
 pub use geometry::{Matrix3, Point};
 pub use luma::luma;
+pub use memory::{Full, Memory};
 pub use raster::{Float, FloatMut, Gray, GrayMut, Raster, Rgb, RgbFloat, RgbFloatMut, RgbMut};
 pub use record::{Feature, Match, Model, Pair, Placement, Plan, Projection};
 pub use size::{MAX_PIXELS, MAX_SIDE, Size};
