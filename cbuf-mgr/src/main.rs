@@ -27,7 +27,7 @@ use rt::sync::Mutex;
 
 rt::component! {
     start: start,
-    serve: { stubs::cbuf::INTERFACE => cbuf, stubs::cbuf_policy::INTERFACE => policy }
+    serve: { stubs::cbuf::INTERFACE => cbuf, stubs::cbuf_policy::INTERFACE => policy, stubs::cbuf_figures::INTERFACE => figures }
 }
 
 static MANAGER: Mutex<Option<Manager<System>>> = Mutex::new(None);
@@ -162,6 +162,10 @@ fn cbuf(call: rt::Call) -> rt::Reply {
 
 fn policy(call: rt::Call) -> rt::Reply {
     stubs::cbuf_policy::serve(&Policy, call)
+}
+
+fn figures(call: rt::Call) -> rt::Reply {
+    stubs::cbuf_figures::serve(&Figures, call)
 }
 
 struct Clients;
@@ -334,5 +338,38 @@ impl stubs::cbuf_policy::Server for Policy {
 
     fn memory(&self, _caller: ComponentId) -> Result<(u64, u64), Error> {
         with(|m| Ok((m.free_pages(), m.total_pages())))
+    }
+}
+
+/// The same figures for those who may only look.
+struct Figures;
+
+impl stubs::cbuf_figures::Server for Figures {
+    fn clients(&self, caller: ComponentId) -> Result<u64, Error> {
+        stubs::cbuf_policy::Server::clients(&Policy, caller)
+    }
+
+    fn usage(&self, caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
+        stubs::cbuf_policy::Server::usage(&Policy, caller, number)
+    }
+
+    fn timing(&self, caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
+        stubs::cbuf_policy::Server::timing(&Policy, caller, number)
+    }
+
+    fn charges(&self, caller: ComponentId, number: u32) -> Result<(u64, u64), Error> {
+        stubs::cbuf_policy::Server::charges(&Policy, caller, number)
+    }
+
+    fn memory_of(&self, caller: ComponentId, number: u32) -> Result<(u64, u64, u64), Error> {
+        stubs::cbuf_policy::Server::memory_of(&Policy, caller, number)
+    }
+
+    fn memory(&self, caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
+        stubs::cbuf::Server::memory(&Clients, caller)
+    }
+
+    fn totals(&self, caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
+        stubs::cbuf_policy::Server::totals(&Policy, caller)
     }
 }

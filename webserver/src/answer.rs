@@ -1,5 +1,7 @@
 //! Turning a finished work into commands: a head in the round's page, a body by reference.
 
+use observe::latency::Histogram;
+
 use crate::connection::{Connection, Phase};
 use crate::outbox::Outbox;
 use crate::platform::{Buffer, CommandKind, Platform};
@@ -7,7 +9,7 @@ use crate::response::{
     self, Connection as Field, HEAD_BYTES, MEDIA_JSON, MEDIA_TEXT, Out, Stamp, body_fields,
 };
 use crate::stats::{Counters, STATS_BYTES};
-use crate::status::{Refusal, Status};
+use crate::status::{POST_ONLY, Refusal, Status};
 use crate::work::{Kind, Work};
 
 /// What it takes to answer.
@@ -15,6 +17,7 @@ pub struct Desk<'a, P: Platform> {
     pub outbox: &'a mut Outbox<P>,
     pub stamp: &'a Stamp,
     pub counters: &'a mut Counters,
+    pub latency: &'a mut Histogram,
     pub start_ms: u64,
     pub now_ms: u64,
     pub platform: &'a mut P,
@@ -29,7 +32,9 @@ impl<P: Platform> Desk<'_, P> {
         connection: &mut Connection<P::Buffer>,
     ) -> bool {
         let room = match work.kind {
-            Kind::Lookup { .. } | Kind::Run { .. } => return false,
+            Kind::Lookup { .. } | Kind::Run { .. } | Kind::Report(_) | Kind::Choice { .. } => {
+                return false;
+            }
             Kind::Stats => HEAD_BYTES + STATS_BYTES,
             _ => HEAD_BYTES,
         };
@@ -57,6 +62,9 @@ impl<P: Platform> Desk<'_, P> {
             self.outbox.send(socket, body);
         }
         let class = status_of(&work.kind) / 100;
+        if class != 1 {
+            self.latency.note(P::ticks().wrapping_sub(work.since));
+        }
         self.counters.responses[usize::from(class).clamp(1, 5) - 1] += 1;
         connection.works = connection.works.saturating_sub(1);
         if work.connection == Field::Close {
@@ -112,7 +120,11 @@ fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
         Kind::Refused(refusal) => refused(out, *refusal, work, stamp),
         Kind::Continue => out.put(b"HTTP/1.1 100 Continue\r\n\r\n"),
         // These have been seen to elsewhere.
-        Kind::Stats | Kind::Lookup { .. } | Kind::Run { .. } => {}
+        Kind::Stats
+        | Kind::Lookup { .. }
+        | Kind::Run { .. }
+        | Kind::Report(_)
+        | Kind::Choice { .. } => {}
     }
 }
 
@@ -120,7 +132,9 @@ fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
 fn refused<B>(out: &mut Out<'_>, refusal: Refusal, work: &Work<B>, stamp: &Stamp) {
     response::begin(out, refusal.status, stamp);
     body_fields(out, MEDIA_TEXT, refusal.why.len() + 1);
-    if refusal.status == Status::MethodNotAllowed {
+    if refusal == POST_ONLY {
+        out.put(b"Allow: POST\r\n");
+    } else if refusal.status == Status::MethodNotAllowed {
         out.put(b"Allow: GET, HEAD\r\n");
     }
     response::end(out, work.connection);
@@ -143,6 +157,10 @@ fn status_of<B>(kind: &Kind<B>) -> u16 {
         Kind::NotModified(_) => 304,
         Kind::Page { status, .. } => status.code(),
         Kind::Refused(refusal) => refusal.status.code(),
-        Kind::Continue | Kind::Lookup { .. } | Kind::Run { .. } => 100,
+        Kind::Continue
+        | Kind::Lookup { .. }
+        | Kind::Run { .. }
+        | Kind::Report(_)
+        | Kind::Choice { .. } => 100,
     }
 }

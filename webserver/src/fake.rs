@@ -49,6 +49,12 @@ pub struct World {
     pub pages: usize,
     pub waiting: u32,
     pub asked_waiting: usize,
+    pub observer_dead: bool,
+    pub reports: usize,
+}
+
+std::thread_local! {
+    static TICKS: core::cell::Cell<u64> = const { core::cell::Cell::new(0) };
 }
 
 pub const MODIFIED: u64 = 784_111_777;
@@ -113,6 +119,23 @@ impl Platform for World {
                 body: Some(Bytes::new(&[b"cgi:", &query[..]].concat())),
             });
         }
+    }
+    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Bytes)> {
+        self.reports += 1;
+        let text = std::format!("{format:?} {own:?}");
+        (!self.observer_dead).then(|| (7, Bytes::new(text.as_bytes())))
+    }
+    fn choose(&mut self, words: &[u8]) -> Option<(u32, Bytes)> {
+        let status = if words == b"policy=limited" { 200 } else { 400 };
+        let text = [b"heard: ", words].concat();
+        (!self.observer_dead).then(|| (status, Bytes::new(&text)))
+    }
+    /// A tick a look.
+    fn ticks() -> u64 {
+        TICKS.with(|ticks| ticks.replace(ticks.get() + 1))
+    }
+    fn ticks_per_second() -> u64 {
+        1_000_000
     }
     fn waiting(&mut self) -> u32 {
         self.asked_waiting += 1;

@@ -8,8 +8,8 @@
 //! only that a buffer stays as it is while it is referenced.
 //! Never does: name a system call. [`platform::Platform`] is all that it asks of its world, so
 //! that every path runs in host tests. Batching follows CBUFs, section 2.4: one round of
-//! [`server::Server::handle`] makes at most one lookup and one CGI invocation, however many
-//! connections spoke.
+//! [`server::Server::handle`] makes at most one lookup, one CGI invocation and one
+//! report of each kind, however many connections spoke.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod answer;
 pub mod arena;
 pub mod body;
 pub mod cache;
+pub mod choice;
 pub mod condition;
 pub mod connection;
 pub mod date;

@@ -14,11 +14,12 @@ use core::time::Duration;
 use abi::Error;
 use abi::op::kernel::stat;
 use abi::start::StartInfo;
+use observe::served::Which;
 use rt::abi;
 use rt::cbuf::{Batch, Cbuf};
-use stubs::{cbuf, cgi, content, net, sched, supervisor};
+use stubs::{cbuf, cgi, content, net, observe as observer, sched, supervisor};
 use webserver::platform::{
-    Buffer, Clock, Event, Found, Lookup, Machine, PAGE_BYTES, Page, Platform, Run,
+    Buffer, Clock, Event, Format, Found, Lookup, Machine, PAGE_BYTES, Page, Platform, Run,
 };
 use webserver::server::Server;
 use webserver::settings::Settings;
@@ -153,6 +154,7 @@ struct World {
     cgi: Option<cgi::Client>,
     sched: Option<sched::Client>,
     cbuf: Option<cbuf::Client>,
+    observer: Option<observer::Client>,
     supervisor: Option<supervisor::Client>,
 }
 
@@ -164,6 +166,7 @@ impl World {
             cgi: cgi::Client::bind().ok(),
             sched: sched::Client::bind().ok(),
             cbuf: cbuf::Client::bind().ok(),
+            observer: observer::Client::bind().ok(),
             supervisor: supervisor::Client::bind().ok(),
         }
     }
@@ -216,6 +219,37 @@ impl World {
     }
 }
 
+impl World {
+    fn reported(&self, format: Format, own: &[(u32, u64)]) -> Result<(u32, Shared), Error> {
+        let observer = self.observer.as_ref().ok_or(Error::NotFound)?;
+        let net = self.net.counters().ok();
+        let net = net.map(|(copied, received, sent, sockets)| {
+            [
+                (Which::NetCopied as u32, copied),
+                (Which::FramesReceived as u32, received),
+                (Which::FramesSent as u32, sent),
+                (Which::Sockets as u32, sockets),
+            ]
+        });
+        let all = own.iter().chain(net.as_ref().into_iter().flatten());
+        let client = rt::cbuf::client();
+        let mut batch = Batch::with_capacity(client, observer.peer(), all.clone().count())?;
+        for &(which, value) in all {
+            batch.push(observer::Figure { which, value })?;
+        }
+        let (media, body) = observer.report(format as u32, batch)?;
+        Ok((media, Shared(body)))
+    }
+
+    fn chosen(&self, words: &[u8]) -> Result<(u32, Shared), Error> {
+        let observer = self.observer.as_ref().ok_or(Error::NotFound)?;
+        let mut page = rt::cbuf::Buffer::try_alloc(rt::cbuf::client(), words.len().max(1))?;
+        page[..words.len()].copy_from_slice(words);
+        let (status, body) = observer.choose(&page.freeze(words.len()))?;
+        Ok((status, Shared(body)))
+    }
+}
+
 impl Platform for World {
     type Buffer = Shared;
     type Page = rt::cbuf::Buffer<'static>;
@@ -244,6 +278,27 @@ impl Platform for World {
                 rt::println!("cgi: {error}");
             }
         }
+    }
+
+    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Shared)> {
+        let told = self.reported(format, own);
+        told.inspect_err(|error| rt::println!("observe: {error}"))
+            .ok()
+    }
+
+    fn choose(&mut self, words: &[u8]) -> Option<(u32, Shared)> {
+        let chosen = self.chosen(words);
+        chosen
+            .inspect_err(|error| rt::println!("observe: {error}"))
+            .ok()
+    }
+
+    fn ticks() -> u64 {
+        rt::time::now()
+    }
+
+    fn ticks_per_second() -> u64 {
+        rt::time::hz()
     }
 
     fn waiting(&mut self) -> u32 {

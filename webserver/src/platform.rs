@@ -32,10 +32,30 @@ pub trait Platform {
     );
     /// Asks the CGI component likewise.
     fn run(&mut self, asked: &mut Vec<Run<Self::Buffer>>, pages: &mut Vec<Page<Self::Buffer>>);
+    /// What the observer tells of the machine and of `own` figures, which are numbered as in
+    /// [`observe::served`]: media number and text. `None` where nobody answers.
+    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Self::Buffer)>;
+    /// Hands a choice of policy on: status and a sentence. `None` where nobody answers.
+    fn choose(&mut self, words: &[u8]) -> Option<(u32, Self::Buffer)>;
+    /// A clock for durations, and its rate.
+    fn ticks() -> u64;
+    fn ticks_per_second() -> u64;
     /// How many clients wait for a free place.
     fn waiting(&mut self) -> u32;
     /// Counters of the rest of the machine.
     fn machine(&mut self) -> Machine;
+}
+
+/// What the observer writes, numbered as in its interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Format {
+    Prometheus = 1,
+    Json = 2,
+}
+
+impl Format {
+    pub const ALL: [Self; 2] = [Self::Prometheus, Self::Json];
 }
 
 /// A file that is wanted. `token` comes back with the answer.

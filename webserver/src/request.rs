@@ -13,6 +13,7 @@ pub const BODY_MAX: u64 = 65_536;
 pub enum Method {
     Get,
     Head,
+    Post,
     /// A method of RFC 9110 or 5789 that nothing here allows.
     NotAllowed,
     Unknown,
@@ -47,6 +48,18 @@ pub struct Request<'h> {
     pub expects_other: bool,
     pub if_none_match: Option<&'h [u8]>,
     pub if_modified_since: Option<&'h [u8]>,
+    pub source: Source<'h>,
+}
+
+/// What a request says of the page that it comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Source<'h> {
+    pub host: Option<&'h [u8]>,
+    pub origin: Option<&'h [u8]>,
+    /// `Sec-Fetch-Site`, where a browser says it.
+    pub site: Option<&'h [u8]>,
+    /// `X-Cistern-Request`.
+    pub asks: Option<&'h [u8]>,
 }
 
 /// Parses what [`crate::head::scan`] found complete. After a refusal the connection closes: where
@@ -92,7 +105,8 @@ fn judge<'h>(raw: &httparse::Request<'_, 'h>) -> Result<Request<'h>, Refusal> {
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
-        "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => Method::NotAllowed,
+        "POST" => Method::Post,
+        "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => Method::NotAllowed,
         _ => Method::Unknown,
     };
     let (path, query) = target_parts(target.as_bytes(), method)?;
@@ -136,7 +150,7 @@ fn target_parts(target: &[u8], method: Method) -> Result<(&[u8], &[u8]), Refusal
     let origin = match target {
         [b'/', ..] => target,
         // `*` and authority form belong to methods that are refused whatever their target.
-        _ if matches!(method, Method::NotAllowed | Method::Unknown) => b"/",
+        _ if !matches!(method, Method::Get | Method::Head) => b"/",
         _ => absolute(target).ok_or(Refusal::bad("the request target is not a path"))?,
     };
     let end = origin.iter().position(|b| matches!(b, b'?' | b'#'));
@@ -193,7 +207,7 @@ const HOST: [bool; 256] = {
 /// What the header fields say, gathered before it is judged: their order means nothing.
 #[derive(Default)]
 struct Fields<'h> {
-    host: bool,
+    source: Source<'h>,
     close: bool,
     keep_alive: bool,
     length: Option<u64>,
@@ -213,7 +227,7 @@ impl<'h> Fields<'h> {
         };
         match name.len() {
             4 if is(b"Host") => {
-                if core::mem::replace(&mut self.host, true) {
+                if self.source.host.replace(value).is_some() {
                     return Err(Refusal::bad("there are two Host fields"));
                 }
                 if !is_host(value) {
@@ -221,6 +235,7 @@ impl<'h> Fields<'h> {
                 }
             }
             6 if is(b"Expect") => self.expect = Some(value),
+            6 if is(b"Origin") => self.source.origin = Some(value),
             10 if is(b"Connection") => {
                 // Nearly every client says one of these two, and nothing else.
                 match value {
@@ -244,6 +259,8 @@ impl<'h> Fields<'h> {
                     return Err(Refusal::bad("two Content-Length fields differ"));
                 }
             }
+            14 if is(b"Sec-Fetch-Site") => self.source.site = Some(value),
+            17 if is(b"X-Cistern-Request") => self.source.asks = Some(value),
             17 if is(b"If-Modified-Since") => self.if_modified_since = Some(value),
             17 if is(b"Transfer-Encoding") && self.transfer.replace(value).is_some() => {
                 return Err(Refusal::bad("there are two Transfer-Encoding fields"));
@@ -260,7 +277,7 @@ impl<'h> Fields<'h> {
         path: &'h [u8],
         query: &'h [u8],
     ) -> Result<Request<'h>, Refusal> {
-        if minor == 1 && !self.host {
+        if minor == 1 && self.source.host.is_none() {
             return Err(Refusal::bad("HTTP/1.1 needs a Host field"));
         }
         let framing = match (self.length, self.transfer) {
@@ -290,6 +307,7 @@ impl<'h> Fields<'h> {
             expects_other: expect.is_some() && !expects_continue,
             if_none_match: self.if_none_match,
             if_modified_since: self.if_modified_since,
+            source: self.source,
         })
     }
 }

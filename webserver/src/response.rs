@@ -9,10 +9,10 @@ use crate::platform::Clock;
 use crate::status::Status;
 
 /// Most bytes that [`head`] writes, with room for the fields of a file.
-pub const HEAD_BYTES: usize = 512;
+pub const HEAD_BYTES: usize = 768;
 
 /// Names of the media numbers that the content interface lists.
-pub const MEDIA: [&str; 8] = [
+pub const MEDIA: [&str; 9] = [
     "application/octet-stream",
     "text/html; charset=utf-8",
     "text/plain; charset=utf-8",
@@ -21,7 +21,9 @@ pub const MEDIA: [&str; 8] = [
     "image/svg+xml",
     "image/png",
     "application/json",
+    "text/plain; version=0.0.4; charset=utf-8",
 ];
+const MEDIA_HTML: u32 = 1;
 pub const MEDIA_TEXT: u32 = 2;
 pub const MEDIA_JSON: u32 = 7;
 
@@ -126,14 +128,23 @@ pub fn end(out: &mut Out<'_>, connection: Connection) {
     out.put(connection.field());
 }
 
-/// Type and length of a body that is made anew for each answer.
+/// Type and length of a body, and what goes with the type.
 pub fn body_fields(out: &mut Out<'_>, media: u32, bytes: usize) {
     out.put(b"Content-Type: ");
     out.put(media_name(media).as_bytes());
     out.put(b"\r\nContent-Length: ");
     out.number(bytes as u64);
     out.put(b"\r\n");
+    if media == MEDIA_HTML {
+        out.put(PAGE_FIELDS);
+    }
 }
+
+/// What a page may do in a browser: load and ask this server, and nobody else; be shown in no
+/// other's frame; tell nobody where it was.
+const PAGE_FIELDS: &[u8] = b"Content-Security-Policy: default-src 'none'; script-src 'self'; \
+style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n";
 
 /// The fields of a file that is found, and of one that the client already has.
 pub struct FileFields {
@@ -143,7 +154,7 @@ pub struct FileFields {
 
 impl FileFields {
     pub fn new(media: u32, bytes: usize, tag: u64, modified: u64) -> Self {
-        let mut room = [0; 256];
+        let mut room = [0; 512];
         let mut out = Out::new(&mut room);
         out.put(b"ETag: \"");
         out.put(&tag_text(tag));
@@ -191,6 +202,10 @@ mod tests {
             "HTTP/1.1 200 OK\r\nServer: Cistern\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              ETag: \"0000000000000abc\"\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
              Content-Type: text/html; charset=utf-8\r\nContent-Length: 1024\r\n\
+             Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
+             img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\
+             Referrer-Policy: no-referrer\r\n\
              Connection: keep-alive\r\n\r\n"
         );
     }

@@ -8,6 +8,8 @@ mod share;
 
 use alloc::vec::Vec;
 
+use observe::latency::Histogram;
+
 use crate::arena::{Arena, Span};
 use crate::cache::Cache;
 use crate::connection::{Connection, INPUT_MAX, Phase, TOOK_STEP};
@@ -45,6 +47,7 @@ pub struct Server<P: Platform> {
     cache: Cache<P::Buffer>,
     stamp: Stamp,
     counters: Counters,
+    latency: Histogram,
     start_ms: u64,
     clock: Clock,
     /// When limits have to be looked at next. Never later than the earliest that could pass.
@@ -76,6 +79,7 @@ impl<P: Platform> Server<P> {
             cache: Cache::default(),
             stamp: Stamp::default(),
             counters: Counters::default(),
+            latency: Histogram::new(P::ticks_per_second()),
             start_ms: clock.ms,
             clock,
             check_ms: u64::MAX,

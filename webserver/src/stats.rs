@@ -1,5 +1,7 @@
 //! What `/stats` tells.
 
+use observe::served::Which;
+
 use crate::platform::Machine;
 use crate::response::Out;
 
@@ -24,6 +26,26 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// The same as figures for the observer.
+    pub fn figures(&self) -> [(u32, u64); 12] {
+        let [r1, r2, r3, r4, r5] = self.responses;
+        [
+            (Which::Requests, self.requests),
+            (Which::Responses1xx, r1),
+            (Which::Responses2xx, r2),
+            (Which::Responses3xx, r3),
+            (Which::Responses4xx, r4),
+            (Which::Responses5xx, r5),
+            (Which::Accepted, self.accepted),
+            (Which::Open, self.open),
+            (Which::TimedOut, self.timed_out),
+            (Which::Aborted, self.aborted),
+            (Which::Joined, self.copied_bytes),
+            (Which::Rounds, self.rounds),
+        ]
+        .map(|(which, value)| (which as u32, value))
+    }
+
     /// One JSON object. What nobody tells is `null`.
     pub fn write(&self, out: &mut Out<'_>, machine: &Machine, uptime_ms: u64) {
         let mut object = Object { out, first: true };

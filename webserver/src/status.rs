@@ -7,8 +7,11 @@ pub enum Status {
     NotModified,
     BadRequest,
     NotFound,
+    Forbidden,
     MethodNotAllowed,
     RequestTimeout,
+    Conflict,
+    LengthRequired,
     ContentTooLarge,
     UriTooLong,
     ExpectationFailed,
@@ -26,9 +29,12 @@ impl Status {
             Self::Ok => 200,
             Self::NotModified => 304,
             Self::BadRequest => 400,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
+            Self::Conflict => 409,
+            Self::LengthRequired => 411,
             Self::ContentTooLarge => 413,
             Self::UriTooLong => 414,
             Self::ExpectationFailed => 417,
@@ -47,9 +53,12 @@ impl Status {
             Self::Ok => b"HTTP/1.1 200 OK\r\n",
             Self::NotModified => b"HTTP/1.1 304 Not Modified\r\n",
             Self::BadRequest => b"HTTP/1.1 400 Bad Request\r\n",
+            Self::Forbidden => b"HTTP/1.1 403 Forbidden\r\n",
             Self::NotFound => b"HTTP/1.1 404 Not Found\r\n",
             Self::MethodNotAllowed => b"HTTP/1.1 405 Method Not Allowed\r\n",
             Self::RequestTimeout => b"HTTP/1.1 408 Request Timeout\r\n",
+            Self::Conflict => b"HTTP/1.1 409 Conflict\r\n",
+            Self::LengthRequired => b"HTTP/1.1 411 Length Required\r\n",
             Self::ContentTooLarge => b"HTTP/1.1 413 Content Too Large\r\n",
             Self::UriTooLong => b"HTTP/1.1 414 URI Too Long\r\n",
             Self::ExpectationFailed => b"HTTP/1.1 417 Expectation Failed\r\n",
@@ -69,6 +78,7 @@ impl Status {
             200 => Self::Ok,
             400 => Self::BadRequest,
             404 => Self::NotFound,
+            409 => Self::Conflict,
             500 => Self::InternalError,
             503 => Self::Unavailable,
             _ => Self::BadGateway,
@@ -91,6 +101,11 @@ impl Refusal {
         Self::new(Status::BadRequest, why)
     }
 }
+
+/// For methods that a path does not allow: what it allows, as the field Allow says it.
+pub const READ_ONLY: Refusal =
+    Refusal::new(Status::MethodNotAllowed, "only GET and HEAD are allowed");
+pub const POST_ONLY: Refusal = Refusal::new(Status::MethodNotAllowed, "only POST is allowed");
 
 /// Said wherever memory is short for the moment.
 pub const NO_MEMORY: Refusal = Refusal::new(Status::Unavailable, "there is no memory just now");

@@ -2,9 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 use crate::cache::File;
 use crate::condition::Condition;
+use crate::platform::Format;
 use crate::response::Connection;
 use crate::status::{Refusal, Status};
 
@@ -17,6 +19,8 @@ pub struct Work<B> {
     /// What happens to the connection when the answer is out.
     pub connection: Connection,
     pub kind: Kind<B>,
+    /// When it was understood, in ticks.
+    pub since: u64,
 }
 
 /// What the answer is, or who is to say.
@@ -42,6 +46,12 @@ pub enum Kind<B> {
         body: Option<B>,
     },
     Stats,
+    /// To ask the observer.
+    Report(Format),
+    /// To hand on to the observer.
+    Choice {
+        words: Vec<u8>,
+    },
     Refused(Refusal),
     /// 100 Continue: the answer proper follows.
     Continue,

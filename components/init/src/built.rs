@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use abi::layout::{PAGE, START_INFO};
+use abi::layout::{CALLS, PAGE, START_INFO};
 use abi::{CPtr, ComponentId, ThreadId};
 use init::pci::Address;
 use manifest::Component;
@@ -86,8 +86,8 @@ pub struct Built<'a> {
 }
 
 impl Built<'_> {
-    /// All memory that was made for it, its start information and what it manages itself among it,
-    /// and what it shares with the archive.
+    /// All memory that was made for it, its start information, its counts and what it manages itself
+    /// among it, and what it shares with the archive.
     pub fn account(&self) -> impl Iterator<Item = Entry> {
         let entry = |kind, address, bytes| Entry {
             kind,
@@ -98,10 +98,11 @@ impl Built<'_> {
         let parts = parts.map(move |p| entry(p.kind, p.address, p.bytes));
         let texts = self.texts.iter();
         let texts = texts.map(move |t| entry(Kind::Text, t.address, t.bytes));
-        let info = entry(Kind::Static, START_INFO as u64, PAGE as u64);
+        let own_page = |address| entry(Kind::Static, address as u64, PAGE as u64);
+        let pages = [START_INFO, CALLS].map(own_page);
         let managed = self.component.memory;
         let managed = managed.map(|m| entry(Kind::Owned, 0, m.bytes));
-        parts.chain(texts).chain([info]).chain(managed)
+        parts.chain(texts).chain(pages).chain(managed)
     }
 
     /// Writes all its memory anew, in the frames and page tables that it has. Nothing is

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::captype::{MapFlags, Rights};
-use abi::layout::{CBUFS, HEAP, OWN_SPACE, PAGE, STACK_STRIDE, STACKS, START_INFO};
+use abi::layout::{CALLS, CBUFS, HEAP, OWN_SPACE, PAGE, STACK_STRIDE, STACKS, START_INFO};
 use abi::op::component::flags;
 use abi::start::{BootInfo, Import, StartInfo, init_slot, slot};
 use abi::{Badge, CPtr, CapType, ComponentId, ThreadId};
@@ -42,6 +42,8 @@ struct Draft<'a> {
     region: Option<CPtr>,
     memory: Vec<Part<'a>>,
     texts: Vec<Text>,
+    /// The page on which it counts its invokers.
+    calls: CPtr,
     device: Option<Address>,
 }
 
@@ -61,6 +63,8 @@ pub struct Builder<'a> {
     pub image: &'a Image,
     pub stock: Stock,
     pub window: Window,
+    /// The page on which init counts its invokers.
+    pub own_calls: CPtr,
 }
 
 /// Puts the component's name before what went wrong with it.
@@ -93,6 +97,7 @@ impl<'a> Builder<'a> {
         self.clients(&mut drafts)?;
         self.tell_pools(&mut drafts)?;
         self.tell_threads(&mut drafts, &threads)?;
+        self.observers(&mut drafts)?;
         self.arguments(&mut drafts)?;
         let own = self.own_imports(&objects)?;
         Ok((self.finish(drafts, &threads)?, own))
@@ -177,6 +182,7 @@ impl<'a> Builder<'a> {
             region: None,
             memory: Vec::new(),
             texts: Vec::new(),
+            calls: crate::space::filled(stock, &self.window, &[], PAGE_BYTES)?,
             device: None,
         })
     }
@@ -222,6 +228,7 @@ impl<'a> Builder<'a> {
             };
             space.map(stock, segment.address, frame, offset, pages, flags)?;
         }
+        space.map(stock, CALLS as u64, draft.calls, 0, 1, READ_WRITE)?;
         let bytes = component.stack_bytes;
         let mut threads = self.image.threads_in(draft.id);
         while threads != 0 {
@@ -405,6 +412,22 @@ impl<'a> Builder<'a> {
                 grants.grant(&format!("pool:{name}"), CPtr::NULL, base, pages)?;
                 grants.grant(&format!("reach:{name}"), CPtr::NULL, u64::from(id.0), reach)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Everybody's counts to whom they are shown.
+    fn observers(&mut self, drafts: &mut [Draft<'_>]) -> Result<()> {
+        let all = core::iter::once(self.own_calls).chain(drafts.iter().map(|d| d.calls));
+        let all: Vec<CPtr> = all.collect();
+        for draft in drafts
+            .iter_mut()
+            .filter(|d| d.component.has(Right::Observe))
+        {
+            let (stock, window) = (&mut self.stock, &self.window);
+            let (space, grants) = (&mut draft.space, &mut draft.grants);
+            crate::observe::show(stock, window, self.image, &all, space, grants)
+                .map_err(of(&draft.component.name))?;
         }
         Ok(())
     }

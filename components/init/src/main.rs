@@ -16,6 +16,7 @@ mod grants;
 mod image;
 mod keeper;
 mod memory;
+mod observe;
 mod report;
 mod space;
 mod supervise;
@@ -76,6 +77,9 @@ extern "C" fn dispatch(
     out: &mut [u64; 5],
 ) {
     let badge = Badge(badge);
+    if badge != Badge::default() {
+        observe::count(badge.client());
+    }
     let args = [a0, a1, a2, a3];
     let reply = match (badge.interface(), method) {
         _ if badge == Badge::default() => run(),
@@ -154,12 +158,15 @@ fn boot() -> Result<Keeper<'static>> {
     let row = layout::STACKS as u64 + ROW;
     space::own_stacks(&mut stock, &mut own, row, threads as u16 + 1, STACK_BYTES)?;
 
+    let own_calls = space::own_calls(&mut stock, &mut own, &window)?;
+
     let mut builder = Builder {
         boot,
         archive,
         image,
         stock,
         window,
+        own_calls,
     };
     let (built, own_info) = builder.build()?;
     rt::info::install(Box::leak(Box::new(own_info)));

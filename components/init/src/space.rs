@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use abi::captype::MapFlags;
-use abi::layout::PAGE;
+use abi::layout::{CALLS, PAGE};
 use abi::start::init_slot;
 use abi::{CPtr, CapType};
 use init::runs::{TABLE_BYTES, runs};
@@ -187,6 +187,18 @@ pub fn own_stacks(
         )?;
     }
     Ok(())
+}
+
+/// Where init counts its own invokers: in the second row, since the kernel made the tables of the
+/// first.
+pub const OWN_CALLS: u64 = CALLS as u64 + crate::ROW;
+
+/// The page for them.
+pub fn own_calls(stock: &mut Stock, own: &mut Space, window: &Window) -> Result<CPtr> {
+    let bytes = PAGE as u64;
+    let frame = filled(stock, window, &[], bytes)?;
+    own.map(stock, OWN_CALLS, frame, 0, 1, READ_WRITE)?;
+    Ok(frame)
 }
 
 /// The root of init's own address space.

@@ -425,6 +425,9 @@ fn grants(one: &Component, all: &[Component]) -> usize {
     if one.has(Right::Clock) {
         count += 1;
     }
+    if one.has(Right::Observe) {
+        count += 1;
+    }
     if one.has(Right::CbufClients) {
         count += 1;
         count += 2 * all.iter().filter(|c| c.is_client()).count();

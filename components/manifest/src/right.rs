@@ -22,10 +22,12 @@ pub enum Right {
     Clock,
     /// Every thread, and interrupts off while it runs: the scheduler.
     Threads,
+    /// Who is in the image, and how often each component was invoked by whom, to read.
+    Observe,
 }
 
 impl Right {
-    pub const ALL: [Right; 8] = [
+    pub const ALL: [Right; 9] = [
         Right::Console,
         Right::Dma,
         Right::Kernel,
@@ -34,6 +36,7 @@ impl Right {
         Right::CbufClients,
         Right::Clock,
         Right::Threads,
+        Right::Observe,
     ];
 
     /// The word that descriptions use.
@@ -47,6 +50,7 @@ impl Right {
             Right::CbufClients => "cbuf-clients",
             Right::Clock => "clock",
             Right::Threads => "threads",
+            Right::Observe => "observe",
         }
     }
 

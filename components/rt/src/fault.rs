@@ -151,8 +151,7 @@ pub unsafe extern "C" fn enter() -> ! {
         "lea rcx, [rip + 2f]",
         "add rax, rcx",
         "mov [rsp + {resume}], rax",
-        "mov dword ptr [rsp - 8], {mxcsr}",
-        "ldmxcsr dword ptr [rsp - 8]",
+        "ldmxcsr dword ptr [rip + {mxcsr}]",
         "mov rdi, rsp",
         "mov rax, rbp",
         "xor ebp, ebp",
@@ -201,7 +200,7 @@ pub unsafe extern "C" fn enter() -> ! {
         threads = const ThreadId::MAX,
         operation = const own::FAULT,
         own = const CPtr::OWN.0,
-        mxcsr = const MXCSR,
+        mxcsr = sym MXCSR,
     )
 }
 
@@ -215,7 +214,7 @@ macro_rules! fault_entry {
             stack_bytes: $crate::abi::layout::REPORT_STACK,
         };
 
-        $crate::entry!(below $crate::abi::layout::REPORT_STACK; __dispatch);
+        $crate::counted_entry!(below $crate::abi::layout::REPORT_STACK; __dispatch);
     };
     ($handler:expr) => {
         extern "C" fn __decide(fault: &mut $crate::fault::Fault) {
@@ -237,6 +236,6 @@ macro_rules! fault_entry {
             stack_bytes: $crate::abi::layout::FAULT_STACK,
         };
 
-        $crate::entry!(below $crate::abi::layout::FAULT_STACK; __dispatch);
+        $crate::counted_entry!(below $crate::abi::layout::FAULT_STACK; __dispatch);
     };
 }

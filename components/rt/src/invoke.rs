@@ -34,8 +34,10 @@ macro_rules! __clear_vectors {
     };
 }
 
-/// SSE control word with all exceptions masked, as compiled code expects it.
-pub(crate) const MXCSR: u32 = 0x1f80;
+/// SSE control word with all exceptions masked, as compiled code expects it; in memory, from where
+/// alone it can be loaded.
+#[doc(hidden)]
+pub static MXCSR: u32 = 0x1f80;
 
 /// Why an invocation gave no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +68,6 @@ pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Fai
         asm!(
             "push rbx",
             "push rbp",
-            "push {mxcsr}",
             "xor ebx, ebx",
             "xor ebp, ebp",
             "xor r12d, r12d",
@@ -75,11 +76,10 @@ pub fn attempt(entry: CPtr, method: u64, args: [u64; 4]) -> Result<[u64; 4], Fai
             "xor r15d, r15d",
             crate::__clear_vectors!(),
             "syscall",
-            "ldmxcsr dword ptr [rsp]",
-            "add rsp, 8",
+            "ldmxcsr dword ptr [rip + {mxcsr}]",
             "pop rbp",
             "pop rbx",
-            mxcsr = const MXCSR,
+            mxcsr = sym MXCSR,
             inlateout("rax") method => status,
             inlateout("rdi") args[0] => r0,
             inlateout("rsi") args[1] => r1,

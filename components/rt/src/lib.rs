@@ -28,6 +28,7 @@ pub mod heap;
 pub mod info;
 pub mod invoke;
 pub mod memory;
+pub mod observe;
 pub mod sched;
 pub mod suite;
 pub mod sync;

@@ -8,6 +8,16 @@ pub const PAGE: usize = 4096;
 pub const IMAGE: usize = 0x0040_0000;
 /// The [`crate::start::StartInfo`] page, read-only.
 pub const START_INFO: usize = 0x1000_0000;
+/// How often each component invoked this one: [`CALLERS`] words of 64 bits, by the invoker's id,
+/// counted by the component's own runtime in a page of its own. They outlive the component.
+pub const CALLS: usize = START_INFO + PAGE;
+/// Words that the runtime can reach, one for each low byte of a badge.
+pub const CALLERS: usize = 256;
+/// In a component with the right `observe` only, read-only: the
+/// [`Directory`](crate::start::Directory), and at `OBSERVED + c * PAGE` the page that component
+/// `c` has at [`CALLS`].
+pub const DIRECTORY: usize = CALLS + PAGE;
+pub const OBSERVED: usize = START_INFO + 0x4_0000;
 /// Stacks: thread `t` has `[STACKS + t * STACK_STRIDE, + STACK_STRIDE)`, its top mapped as far
 /// down as the description says, at least one page below it never mapped.
 pub const STACKS: usize = 0x2000_0000;

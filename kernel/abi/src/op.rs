@@ -442,6 +442,8 @@ interfaces! {
             pub const SYSTEM_CALLS: u64 = 5;
             /// Capabilities in the mapping database.
             pub const CAPABILITIES: u64 = 6;
+            /// And one type's number: those of them that are of that type.
+            pub const CAPABILITIES_OF: u64 = 256;
         }
     }
 

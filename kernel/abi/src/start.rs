@@ -78,6 +78,7 @@ pub struct Import {
 /// | `peers:NAME` | – | component id | components it shares an edge with, as a bit set |
 /// | `pool:NAME` | – | component id, highest priority of a thread that comes to it << 32 | pool in pages, its maximum << 32 |
 /// | `reach:NAME` | – | component id | components that its threads come to, itself included, as a bit set |
+/// | `observe` | – | address of the [`Directory`], read-only | components, `init` among them |
 /// | `memory` | Ram, the component's own | physical address | size |
 /// | `own-pdpt` | Pdpt of the component's PML4 slot 2 ([`crate::layout::OWN_SPACE`]) | – | – |
 /// | `thread:NAME.N` | Nth Thread of component NAME, for the scheduler | thread id | priority (low 32 bits), component id (high) |
@@ -117,6 +118,20 @@ pub struct StartInfo {
 }
 
 const _: () = assert!(size_of::<StartInfo>() <= crate::layout::PAGE);
+
+/// Who is in the image and who may invoke whom, for whoever has the right `observe`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Directory {
+    pub magic: u64,
+    /// Components, `init` among them: ids below this.
+    pub len: u64,
+    pub names: [Name; ComponentId::MAX],
+    /// Whom each may invoke, as bit sets.
+    pub invokes: [u64; ComponentId::MAX],
+}
+
+const _: () = assert!(size_of::<Directory>() <= crate::layout::PAGE);
 
 /// What the kernel tells `init`, in the page at [`crate::layout::START_INFO`] of `init`.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! The rules of the capability types, as [`abi::captype`] states them, in the shape that the code
 //! asks for. Every rule elsewhere reads these; none names a list of types of its own.
 
-use abi::captype::{CapType, RULES};
+use abi::captype::RULES;
 
-pub use abi::captype::MAPPINGS;
+pub use abi::captype::{CapType, MAPPINGS};
 pub use abi::typeinfo::{Equality, Holds, MAX_END, PAGE, Size, Tree, TypeInfo};
 
 /// Most bytes one `retype` clears, in pieces of [`crate::clear::PIECE`].

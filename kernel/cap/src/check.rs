@@ -98,7 +98,7 @@ impl fmt::Display for Fault {
             Wrong::Balance => "a tree of the database is out of balance",
             Wrong::Thread => "a slot leads to the wrong neighbour",
             Wrong::Reach => "a slot does not know how far its subtree reaches",
-            Wrong::Count => "the database has another number of slots than it counted",
+            Wrong::Count => "the database has another number of slots of a type than it counted",
             Wrong::Deleting => "a slot is half deleted and on no list",
             Wrong::Region => "no object of this type has this size or place",
             Wrong::Nesting => "an object lies where it may not",

@@ -75,4 +75,9 @@ impl<P: Platform> Caps<P> {
     pub fn count(&self) -> u64 {
         self.mdb.len()
     }
+
+    /// Those of them that are of the type with this number; `None` where there is no such type.
+    pub fn count_of(&self, ty: usize) -> Option<u64> {
+        self.mdb.counts().get(ty).copied()
+    }
 }

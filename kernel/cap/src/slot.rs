@@ -228,7 +228,7 @@ impl Slot {
     }
     /// The type of what is here, also while it is being deleted.
     #[inline(always)]
-    fn whole(&self) -> CapType {
+    pub(crate) fn whole(&self) -> CapType {
         self.tail.get().whole()
     }
 

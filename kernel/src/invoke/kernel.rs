@@ -144,7 +144,11 @@ fn statistic(call: &Call, which: u64) -> Result {
         stat::FAULTS => cpu.faults,
         stat::SYSTEM_CALLS => cpu.system_calls,
         stat::CAPABILITIES => cpu.capabilities.count(),
-        _ => return Err(Error::BadArgument),
+        _ => {
+            let number = which.checked_sub(stat::CAPABILITIES_OF);
+            let count = number.and_then(|n| cpu.capabilities.count_of(usize::try_from(n).ok()?));
+            count.ok_or(Error::BadArgument)?
+        }
     };
     Ok([value, 0, 0, 0])
 }

@@ -1,11 +1,14 @@
 //! From works to answers: one batch to each component, then the commands.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use observe::served::{self, Which};
 
 use crate::answer::Desk;
 use crate::cache::File;
-use crate::platform::{Buffer, Found, Lookup, Page, Platform, Run};
-use crate::response::FileFields;
+use crate::platform::{Buffer, Format, Found, Lookup, Page, Platform, Run};
+use crate::response::{FileFields, MEDIA_TEXT};
 use crate::status::{NO_MEMORY, Refusal, Status};
 use crate::work::{Kind, Work};
 
@@ -75,11 +78,62 @@ impl<P: Platform> Server<P> {
             }
             self.pages = pages;
         }
+        self.observe(platform);
         for work in &mut self.works {
             if let Kind::Lookup { .. } | Kind::Run { again: false, .. } = work.kind {
                 work.kind = Kind::Refused(NO_ANSWER);
             }
         }
+    }
+
+    /// Asks the observer: once for each format, however many want it, and once for each choice.
+    fn observe(&mut self, platform: &mut P) {
+        let is_its =
+            |work: &Work<P::Buffer>| matches!(work.kind, Kind::Report(_) | Kind::Choice { .. });
+        if self.works.iter().any(is_its) {
+            self.observe_some(platform);
+        }
+    }
+
+    #[cold]
+    fn observe_some(&mut self, platform: &mut P) {
+        let own = self.figures();
+        let mut told = [const { None }; Format::ALL.len()];
+        for work in &mut self.works {
+            let page = match &work.kind {
+                Kind::Choice { words } => platform
+                    .choose(words)
+                    .map(|(status, body)| (Status::from_component(status), MEDIA_TEXT, body)),
+                Kind::Report(format) => {
+                    let place = told.get_mut(*format as usize - 1);
+                    let report = place.and_then(|place| {
+                        place
+                            .get_or_insert_with(|| platform.report(*format, &own))
+                            .clone()
+                    });
+                    report.map(|(media, body)| (Status::Ok, media, body))
+                }
+                _ => continue,
+            };
+            work.kind = match page {
+                Some((status, media, body)) => Kind::Page {
+                    status,
+                    media,
+                    body: Some(body),
+                },
+                None => Kind::Refused(NO_ANSWER),
+            };
+        }
+    }
+
+    /// What the server itself has to tell, numbered as in [`observe::served`].
+    pub(super) fn figures(&self) -> Vec<(u32, u64)> {
+        let mut all = Vec::with_capacity(served::MOST);
+        all.extend(self.counters.figures());
+        all.push((Which::LatencySumNs as u32, self.latency.sum_ns()));
+        let buckets = self.latency.counts().iter().enumerate();
+        all.extend(buckets.map(|(n, count)| (served::bucket(n), *count)));
+        all
     }
 
     #[cold]
@@ -152,6 +206,7 @@ impl<P: Platform> Server<P> {
             outbox: &mut self.outbox,
             stamp: &self.stamp,
             counters: &mut self.counters,
+            latency: &mut self.latency,
             start_ms: self.start_ms,
             now_ms: self.clock.ms,
             platform,

@@ -1,20 +1,21 @@
 //! From bytes to works: what a connection's next input asks for.
 
+use alloc::vec::Vec;
+
 use crate::body::Body;
+use crate::choice;
 use crate::condition::{Condition, is_unchanged};
 use crate::head::{self, HEAD_MAX, Progress, Scan};
 use crate::path;
 use crate::platform::{PAGE_BYTES, Platform};
 use crate::request::{self, Framing, Method, Request};
 use crate::response::Connection as Field;
-use crate::routes::{Route, route};
-use crate::status::{NO_MEMORY, Refusal, Status};
+use crate::routes::{CHOICE, Route, route};
+use crate::status::{NO_MEMORY, POST_ONLY, READ_ONLY, Refusal, Status};
 use crate::work::{Kind, Work};
 
 use super::Server;
 
-const NOT_ALLOWED: Refusal =
-    Refusal::new(Status::MethodNotAllowed, "only GET and HEAD are allowed");
 const UNKNOWN_METHOD: Refusal = Refusal::new(Status::NotImplemented, "the method is unknown");
 const UNKNOWN_CODING: Refusal =
     Refusal::new(Status::NotImplemented, "the transfer coding is unknown");
@@ -31,8 +32,12 @@ impl<P: Platform> Server<P> {
                 return bytes.len();
             }
             let rest = &bytes[at..];
-            if let Some((body, _)) = &mut connection.body {
-                match body.discard(rest) {
+            if let Some((body, work)) = &mut connection.body {
+                let discarded = body.discard(rest);
+                if let (Ok((taken, _)), Kind::Choice { words }) = (&discarded, &mut work.kind) {
+                    words.extend_from_slice(&rest[..*taken]);
+                }
+                match discarded {
                     Ok((taken, true)) => {
                         at += taken;
                         if let Some((_, work)) = connection.body.take() {
@@ -108,6 +113,7 @@ impl<P: Platform> Server<P> {
                 head_only: false,
                 connection: Field::Close,
                 kind: Kind::Refused(refusal),
+                since: P::ticks(),
             },
         );
     }
@@ -125,7 +131,9 @@ impl<P: Platform> Server<P> {
         self.counters.requests += 1;
         let refused = match request.method {
             Method::Unknown => Some(UNKNOWN_METHOD),
-            Method::NotAllowed => Some(NOT_ALLOWED),
+            Method::NotAllowed if request.path == CHOICE => Some(POST_ONLY),
+            Method::NotAllowed => Some(READ_ONLY),
+            Method::Post => choice::refused(request),
             _ if request.expects_other => Some(UNMET),
             _ => None,
         };
@@ -145,12 +153,14 @@ impl<P: Platform> Server<P> {
                         head_only: false,
                         connection: Field::Stays,
                         kind: Kind::Continue,
+                        since: P::ticks(),
                     },
                 );
             }
         }
         let kind = match refused {
             Some(refusal) => Kind::Refused(refusal),
+            None if request.method == Method::Post => Kind::Choice { words: Vec::new() },
             None => self.kind(request, framing.is_some(), platform),
         };
         let work = Work {
@@ -163,6 +173,7 @@ impl<P: Platform> Server<P> {
                 (true, _) => Field::Stays,
             },
             kind,
+            since: P::ticks(),
         };
         match framing {
             Some(body) => self.connections[place].body = Some((body, work)),
@@ -197,6 +208,8 @@ impl<P: Platform> Server<P> {
         };
         match route(name) {
             Route::Stats => Kind::Stats,
+            Route::Report(format) => Kind::Report(format),
+            Route::Choice => Kind::Refused(POST_ONLY),
             Route::Cgi => {
                 let since_ms = self.clock.ms;
                 match self.text(request.query, later, platform) {

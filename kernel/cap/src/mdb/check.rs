@@ -2,7 +2,7 @@
 
 use super::query::outermost;
 use super::{Mdb, Side, reach_of};
-use crate::captype::Tree;
+use crate::captype::{CapType, Tree};
 use crate::check::{Fault, Wrong};
 use crate::slot::SlotRef;
 
@@ -12,30 +12,34 @@ const HIGHEST: usize = 128;
 impl Mdb {
     /// Looks at every slot, from the roots. It needs no stack: ranks are sums along a path.
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        let mut count = 0;
+        let mut left = *self.counts();
         for tree in Tree::ALL {
             if let Some(root) = self.root(tree) {
-                self.check_tree(tree, root, &mut count)?;
+                self.check_tree(tree, root, &mut left)?;
             }
         }
-        if count == self.len() {
+        if left.iter().all(|count| *count == 0) {
             Ok(())
         } else {
             Err(Wrong::Count.nowhere())
         }
     }
 
-    fn check_tree(&self, tree: Tree, root: SlotRef, count: &mut u64) -> Result<(), Fault> {
+    /// `left`: how many slots of each type are still to be seen.
+    fn check_tree(
+        &self,
+        tree: Tree,
+        root: SlotRef,
+        left: &mut [u64; CapType::ALL.len()],
+    ) -> Result<(), Fault> {
         if root.parent().is_some() {
             return Err(Wrong::Parent.at(root));
         }
         let mut before: Option<SlotRef> = None;
         let mut next = Some(lowest(root)?);
         while let Some(at) = next {
-            *count += 1;
-            if *count > self.len() {
-                return Err(Wrong::Count.at(at));
-            }
+            let count = &mut left[at.whole() as usize];
+            *count = count.checked_sub(1).ok_or(Wrong::Count.at(at))?;
             node(at, tree)?;
             if before.is_some_and(|before| before.key() > at.key()) {
                 return Err(Wrong::Order.at(at));

@@ -46,30 +46,42 @@ mod check;
 pub(crate) mod link;
 mod query;
 
-use crate::captype::{Tree, info};
+use crate::captype::{CapType, Tree, info};
 use crate::slot::{Cap, Reach, SlotRef};
 use link::{Link, Side};
 
 #[derive(Default)]
 pub struct Mdb {
     roots: [Option<SlotRef>; Tree::ALL.len()],
-    len: u64,
+    /// Slots of each type.
+    counts: [u64; CapType::ALL.len()],
 }
 
 impl Mdb {
     pub const fn new() -> Mdb {
         Mdb {
             roots: [None; Tree::ALL.len()],
-            len: 0,
+            counts: [0; CapType::ALL.len()],
         }
     }
 
     pub fn len(&self) -> u64 {
-        self.len
+        self.counts.iter().sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.counts.iter().all(|count| *count == 0)
+    }
+
+    /// Slots of each type, by its number.
+    pub fn counts(&self) -> &[u64; CapType::ALL.len()] {
+        &self.counts
+    }
+
+    /// The count that a filled slot belongs to.
+    #[inline(always)]
+    fn count(&mut self, slot: SlotRef) -> &mut u64 {
+        &mut self.counts[slot.whole() as usize]
     }
 
     pub(crate) fn root(&self, tree: Tree) -> Option<SlotRef> {
@@ -160,7 +172,8 @@ impl Mdb {
         if let Some((parent, side)) = gap {
             self.sank(parent, side);
         }
-        self.len = self.len.saturating_sub(1);
+        let count = self.count(old);
+        *count = count.saturating_sub(1);
         old.clear();
     }
 
@@ -190,7 +203,7 @@ impl Mdb {
         new.set_link(Side::Right, Link::NONE);
         new.set_parent(None);
         self.set_root(new.info().tree, Some(new));
-        self.len += 1;
+        *self.count(new) += 1;
     }
 
     /// Makes a filled slot a leaf on the side of `parent` on which that has no child.
@@ -209,7 +222,7 @@ impl Mdb {
             parent.set_link(side.other(), other.long());
             self.rose(parent);
         }
-        self.len += 1;
+        *self.count(new) += 1;
     }
 
     /// Takes a node with at most one child out of the tree; where below its parent that left a

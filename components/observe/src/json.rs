@@ -1,0 +1,238 @@
+//! `/api/stats`: everything in one JSON object (RFC 8259). What nobody tells is `null`.
+
+use alloc::string::String;
+use core::fmt::{Display, Write};
+
+use abi::captype::CapType;
+use cbuf_policy::Policy;
+
+use crate::figures::{Buffers, Component, Edge, Figures, Forecast, Memory, Pool};
+use crate::latency::BOUNDS_US;
+use crate::served::{Served, Which};
+
+pub const PAGE_BYTES: u64 = 4096;
+
+/// The whole text, a newline behind it.
+pub fn write(figures: &Figures, served: &Served) -> String {
+    let mut text = String::with_capacity(8 << 10);
+    let mut top = Object::open(&mut text);
+    top.field("page_bytes", PAGE_BYTES);
+    top.field("uptime_us", figures.uptime_us);
+    policy(&mut top, figures);
+    top.object("memory", |o| memory(o, &figures.memory));
+    top.object("kernel", |o| {
+        for (name, value) in figures.kernel.each() {
+            o.option(name, value);
+        }
+    });
+    match &figures.capabilities {
+        None => top.field("capabilities", "null"),
+        Some(counts) => top.object("capabilities", |o| capabilities(o, counts)),
+    }
+    top.array("components", &figures.components, |o, c| component(o, c));
+    top.array("edges", &figures.edges, edge);
+    top.object("http", |o| http(o, served));
+    top.close();
+    text.push('\n');
+    text
+}
+
+fn policy(top: &mut Object<'_>, figures: &Figures) {
+    top.list("policies", Policy::ALL.iter().map(|p| Quoted(p.name())));
+    match &figures.choice {
+        None => top.field("policy", "null"),
+        Some(choice) => top.object("policy", |o| {
+            o.field("name", Quoted(choice.policy.name()));
+            o.option("limit", choice.limit);
+        }),
+    }
+}
+
+fn memory(o: &mut Object<'_>, memory: &Memory) {
+    o.option("total", memory.total);
+    o.option("free", memory.free);
+    match &memory.buffers {
+        None => o.field("buffers", "null"),
+        Some(buffers) => o.object("buffers", |o| {
+            for (name, value) in each(buffers) {
+                o.field(name, value);
+            }
+        }),
+    }
+}
+
+fn each(buffers: &Buffers) -> [(&'static str, u64); 6] {
+    [
+        ("total", buffers.total),
+        ("free", buffers.free),
+        ("live", buffers.live),
+        ("held", buffers.held),
+        ("unpaid", buffers.unpaid),
+        ("unused", buffers.unused),
+    ]
+}
+
+fn capabilities(o: &mut Object<'_>, counts: &[u64; CapType::ALL.len()]) {
+    let total: u64 = counts.iter().fold(0, |sum, n| sum.saturating_add(*n));
+    o.field("total", total);
+    o.object("types", |o| {
+        for (ty, count) in CapType::ALL.iter().zip(counts) {
+            if *ty != CapType::Null {
+                o.field(format_args!("{ty:?}"), count);
+            }
+        }
+    });
+}
+
+fn component(o: &mut Object<'_>, component: &Component) {
+    o.field("id", component.id);
+    o.field("name", Quoted(component.name));
+    o.field("state", Quoted(component.state.name()));
+    o.field("faults", component.faults);
+    o.field("restarts", component.restarts);
+    o.option("static", component.given.map(|(fixed, _)| fixed));
+    o.option("owned", component.given.map(|(_, owned)| owned));
+    match &component.pool {
+        None => o.field("pool", "null"),
+        Some(of) => o.object("pool", |o| pool(o, of)),
+    }
+}
+
+fn pool(o: &mut Object<'_>, pool: &Pool) {
+    o.field("limit", pool.limit);
+    o.field("held", pool.held);
+    o.field("charged", pool.charged);
+    o.field("lent", pool.lent);
+    o.field("allocations", pool.allocations);
+    o.field("waiting", pool.waiting);
+    o.field("collections", pool.collections);
+    o.field("collected", pool.collected);
+    o.field("blocked_us", pool.blocked_us);
+    o.field("collecting_us", pool.collecting_us);
+    let of = |f: fn(&Forecast) -> u64| pool.forecast.as_ref().map(f);
+    o.option("wants", of(|f| f.wants));
+    o.option("needs", of(|f| f.needs));
+    o.option("least", of(|f| f.least));
+    o.option("target_ppm", pool.forecast.and_then(|f| f.target));
+}
+
+fn edge(o: &mut Object<'_>, edge: &Edge) {
+    o.field("from", edge.caller);
+    o.field("to", edge.callee);
+    o.field("calls", edge.calls);
+}
+
+fn http(o: &mut Object<'_>, served: &Served) {
+    let of = |which| served.get(which);
+    o.option("requests", of(Which::Requests));
+    o.object("responses", |o| {
+        o.option("1xx", of(Which::Responses1xx));
+        o.option("2xx", of(Which::Responses2xx));
+        o.option("3xx", of(Which::Responses3xx));
+        o.option("4xx", of(Which::Responses4xx));
+        o.option("5xx", of(Which::Responses5xx));
+    });
+    o.object("connections", |o| {
+        o.option("accepted", of(Which::Accepted));
+        o.option("open", of(Which::Open));
+        o.option("timed_out", of(Which::TimedOut));
+        o.option("aborted", of(Which::Aborted));
+    });
+    o.option("joined_bytes", of(Which::Joined));
+    o.option("rounds", of(Which::Rounds));
+    o.object("net", |o| {
+        o.option("copied_bytes", of(Which::NetCopied));
+        o.option("frames_received", of(Which::FramesReceived));
+        o.option("frames_sent", of(Which::FramesSent));
+        o.option("sockets", of(Which::Sockets));
+    });
+    o.object("latency", |o| {
+        o.list("bounds_us", BOUNDS_US);
+        o.list("counts", served.buckets);
+        o.option("sum_ns", of(Which::LatencySumNs));
+    });
+}
+
+/// A text in quotes. What JSON would have escaped becomes a question mark: names have none of it.
+struct Quoted<'a>(&'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            let bad = c.is_control() || matches!(c, '"' | '\\');
+            f.write_char(if bad { '?' } else { c })?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// An object being written; the names of its fields need no escapes.
+struct Object<'t> {
+    text: &'t mut String,
+    first: bool,
+}
+
+impl<'t> Object<'t> {
+    fn open(text: &'t mut String) -> Self {
+        text.push('{');
+        Self { text, first: true }
+    }
+
+    fn close(self) {
+        self.text.push('}');
+    }
+
+    fn name(&mut self, name: impl Display) {
+        let comma = if core::mem::take(&mut self.first) {
+            ""
+        } else {
+            ","
+        };
+        // A `String` takes everything.
+        let _ = write!(self.text, "{comma}\"{name}\":");
+    }
+
+    fn field(&mut self, name: impl Display, value: impl Display) {
+        self.name(name);
+        let _ = write!(self.text, "{value}");
+    }
+
+    fn option(&mut self, name: &str, value: Option<u64>) {
+        match value {
+            Some(value) => self.field(name, value),
+            None => self.field(name, "null"),
+        }
+    }
+
+    fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        self.name(name);
+        let mut inner = Object::open(self.text);
+        fill(&mut inner);
+        inner.close();
+    }
+
+    fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl Display>) {
+        self.name(name);
+        self.text.push('[');
+        for (n, value) in values.into_iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            let _ = write!(self.text, "{comma}{value}");
+        }
+        self.text.push(']');
+    }
+
+    fn array<T>(&mut self, name: &str, items: &[T], fill: impl Fn(&mut Object<'_>, &T)) {
+        self.name(name);
+        self.text.push('[');
+        for (n, item) in items.iter().enumerate() {
+            if n > 0 {
+                self.text.push(',');
+            }
+            let mut inner = Object::open(self.text);
+            fill(&mut inner, item);
+            inner.close();
+        }
+        self.text.push(']');
+    }
+}
