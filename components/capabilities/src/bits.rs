@@ -273,7 +273,11 @@ fn of_the_core(bits: &mut Bits) -> Result<(), Failed> {
         KERNEL,
         kernel::STAT,
         counter,
-        &[(0, 3..END, Error::BadArgument)],
+        // One bit makes the count of all that of a type.
+        &[
+            (0, 3..8, Error::BadArgument),
+            (0, 9..END, Error::BadArgument),
+        ],
     )?;
     let (to, none) = (cptr(at(31)), Err(Error::NotFound));
     bits.call(RECLAIM, kernel::RECLAIM, [to, 0, 0, 0, 0], &[PLACE], none)?;

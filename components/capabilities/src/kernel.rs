@@ -5,6 +5,8 @@ use abi::start::slot::{CONSOLE, CSPACE, KERNEL, RECLAIM};
 use abi::{CPtr, CapType, Error, Rights};
 use rt::cap;
 
+use alloc::format;
+
 use crate::cspace::full;
 use crate::work::{EMPTY, Failed, NOWHERE, PAGE_BYTES, Work, at, cptr, scratch};
 
@@ -44,6 +46,18 @@ pub fn core(work: &mut Work) -> Result<(), Failed> {
         return Err(Failed(alloc::format!("events {events:#x}")));
     }
     work.gives(KERNEL, op::STAT, [op::stat::CAPABILITIES, 0, 0, 0, 0])?;
+    let of = |ty: usize| [op::stat::CAPABILITIES_OF + ty as u64, 0, 0, 0, 0];
+    let mut sum = 0;
+    for ty in 0..CapType::ALL.len() {
+        let [count, ..] = work.gives(KERNEL, op::STAT, of(ty))?;
+        sum += count;
+    }
+    let [all, ..] = work.gives(KERNEL, op::STAT, [op::stat::CAPABILITIES, 0, 0, 0, 0])?;
+    if sum != all {
+        return Err(Failed(format!("{sum} capabilities by type, {all} in all")));
+    }
+    let beyond = of(CapType::ALL.len());
+    work.refuses(KERNEL, op::STAT, beyond, Error::BadArgument)?;
     work.refuses(KERNEL, op::STAT, [99, 0, 0, 0, 0], Error::BadArgument)
 }
 

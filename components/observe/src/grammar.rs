@@ -84,8 +84,8 @@ impl State {
         if !own {
             return Err("a sample among another family's".into());
         }
-        if kind == "counter" && !(sample.value >= 0.0) {
-            return Err("a counter below zero".into());
+        if kind == "counter" && (sample.value.is_nan() || sample.value < 0.0) {
+            return Err("a counter below zero, or none".into());
         }
         if !self
             .seen

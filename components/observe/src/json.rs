@@ -29,7 +29,7 @@ pub fn write(figures: &Figures, served: &Served) -> String {
         None => top.field("capabilities", "null"),
         Some(counts) => top.object("capabilities", |o| capabilities(o, counts)),
     }
-    top.array("components", &figures.components, |o, c| component(o, c));
+    top.array("components", &figures.components, component);
     top.array("edges", &figures.edges, edge);
     top.object("http", |o| http(o, served));
     top.close();

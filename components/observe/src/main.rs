@@ -12,7 +12,7 @@ mod collect;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::Write as _;
 use core::time::Duration;
 
 use abi::start::StartInfo;
@@ -42,9 +42,10 @@ const FRESH: Duration = Duration::from_millis(250);
 const PROMETHEUS: u32 = 8;
 const JSON: u32 = 7;
 
-/// What can be asked for, by number from 1.
-const REPORTS: [(u32, fn(&Figures, &Served) -> String); 2] =
-    [(PROMETHEUS, prometheus::write), (JSON, json::write)];
+type Write = fn(&Figures, &Served) -> String;
+
+/// What can be asked for, by number from 1: its media number, and who writes it.
+const REPORTS: [(u32, Write); 2] = [(PROMETHEUS, prometheus::write), (JSON, json::write)];
 
 /// What was looked at and told last.
 struct Desk {

@@ -44,7 +44,7 @@ fn policy(out: &mut Out, figures: &Figures) {
 /// A family with one line for each component that has the figure.
 fn each<T: Display>(
     out: &mut Out,
-    (name, kind, help): (&str, &str, &str),
+    (name, kind, help): Family,
     figures: &Figures,
     value: impl Fn(&Component) -> Option<T>,
 ) {
@@ -56,7 +56,12 @@ fn each<T: Display>(
     }
 }
 
-const COMPONENT_FAMILIES: [((&str, &str, &str), fn(&Component) -> u64); 3] = [
+/// Name, type and help of a family.
+type Family = (&'static str, &'static str, &'static str);
+/// A family, and where its values are.
+type Figure<T> = (Family, fn(&T) -> u64);
+
+const COMPONENT_FAMILIES: [Figure<Component>; 3] = [
     (
         (
             "cistern_component_up",
@@ -103,9 +108,7 @@ fn components(out: &mut Out, figures: &Figures) {
     }
 }
 
-type PoolFamily = ((&'static str, &'static str, &'static str), fn(&Pool) -> u64);
-
-const POOL_FAMILIES: [PoolFamily; 8] = [
+const POOL_FAMILIES: [Figure<Pool>; 8] = [
     (
         (
             "cistern_pool_limit_pages",
