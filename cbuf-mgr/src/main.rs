@@ -361,7 +361,7 @@ impl stubs::cbuf_figures::Server for Figures {
         stubs::cbuf_policy::Server::charges(&Policy, caller, number)
     }
 
-    fn memory_of(&self, caller: ComponentId, number: u32) -> Result<(u64, u64, u64), Error> {
+    fn memory_of(&self, caller: ComponentId, number: u32) -> Result<(u64, u64, u64, u64), Error> {
         stubs::cbuf_policy::Server::memory_of(&Policy, caller, number)
     }
 

@@ -7,7 +7,7 @@ use abi::{ComponentId, Error};
 use alloc::vec::Vec;
 use cbuf_policy::Policy;
 use observe::figures::{
-    Buffers, Choice, Component, Edge, Figures, Forecast, Kernel, Memory, Pool, State,
+    Buffers, Choice, Component, Edge, Figures, Forecast, Given, Kernel, Memory, Pool, State,
 };
 use observe::json::PAGE_BYTES;
 use rt::abi;
@@ -139,7 +139,7 @@ impl Collector {
             },
             faults,
             restarts,
-            given: given.map(|(fixed, owned, _)| (fixed, owned)),
+            given: given.map(|(fixed, owned, _, text)| Given { fixed, owned, text }),
             pool: has_pool.then(|| self.pool(number)).flatten(),
         }
     }

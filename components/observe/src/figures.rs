@@ -106,9 +106,19 @@ pub struct Component {
     pub state: State,
     pub faults: u64,
     pub restarts: u64,
-    /// Text, data and stacks; heap. Pages.
-    pub given: Option<(u64, u64)>,
+    pub given: Option<Given>,
     pub pool: Option<Pool>,
+}
+
+/// Memory of a component outside of its pool, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// Data and stacks.
+    pub fixed: u64,
+    /// Heap.
+    pub owned: u64,
+    /// What it runs of the boot archive.
+    pub text: u64,
 }
 
 /// A pool of CBUFs: pages where nothing else is said.

@@ -90,8 +90,10 @@ fn component(o: &mut Object<'_>, component: &Component) {
     o.field("state", Quoted(component.state.name()));
     o.field("faults", component.faults);
     o.field("restarts", component.restarts);
-    o.option("static", component.given.map(|(fixed, _)| fixed));
-    o.option("owned", component.given.map(|(_, owned)| owned));
+    let given = component.given;
+    o.option("static", given.map(|g| g.fixed));
+    o.option("owned", given.map(|g| g.owned));
+    o.option("text", given.map(|g| g.text));
     match &component.pool {
         None => o.field("pool", "null"),
         Some(of) => o.object("pool", |o| pool(o, of)),

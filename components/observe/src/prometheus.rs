@@ -93,14 +93,18 @@ fn components(out: &mut Out, figures: &Figures) {
         each(out, family, figures, |c| Some(value(c)));
     }
     let name = "cistern_component_memory_pages";
-    let help =
-        "Pages of a component outside of its pool: static is text, data and stacks, owned is heap.";
+    let help = "Pages of a component outside of its pool: static is data and stacks, owned is heap, text lies in the boot archive.";
     out.family(name, "gauge", help);
     for component in &figures.components {
-        let Some((fixed, owned)) = component.given else {
+        let Some(given) = component.given else {
             continue;
         };
-        for (kind, value) in [("static", fixed), ("owned", owned)] {
+        let kinds = [
+            ("static", given.fixed),
+            ("owned", given.owned),
+            ("text", given.text),
+        ];
+        for (kind, value) in kinds {
             let labels: [(&str, &dyn Display); 2] =
                 [("component", &component.name), ("kind", &kind)];
             out.line(name, &labels, value);

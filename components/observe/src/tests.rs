@@ -39,7 +39,11 @@ fn example() -> (Figures, Served) {
         state: State::Running,
         faults: u64::from(id),
         restarts: 0,
-        given: Some((10, 20)),
+        given: Some(Given {
+            fixed: 10,
+            owned: 20,
+            text: 30,
+        }),
         pool,
     };
     let mut capabilities = [0; CapType::ALL.len()];
