@@ -125,9 +125,10 @@ impl Matrix3 {
         ]))
     }
 
-    /// The same homography with a last element of 1, nothing if it is 0 or anything is not finite.
+    /// The same homography with a last element of 1, or of -1 if the first pixel is beyond infinity;
+    /// nothing if it is on the way there or anything is not finite.
     pub fn normalised(&self) -> Option<Self> {
-        let scale = 1.0 / self.0[8];
+        let scale = 1.0 / self.0[8].abs();
         let out = self.0.map(|v| v * scale);
         out.iter().all(|v| v.is_finite()).then_some(Self(out))
     }

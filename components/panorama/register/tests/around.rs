@@ -1,0 +1,114 @@
+//! A camera that turns far: photographs on the inside of a cylinder, seen from its middle.
+
+mod common;
+
+use cistern_image::{Matrix3, Model, Point, Projection, Size};
+use cistern_panorama_testset::Photo;
+use common::{Gray8, gray, register};
+
+/// What a camera in the middle sees of `picture`, which goes around it at `radius` pixels. Bilinear,
+/// with exposure `gain`.
+fn seen(picture: &Gray8, radius: f64, size: Size, focal: f64, turn: &Matrix3, gain: f64) -> Gray8 {
+    let (width, height) = (picture.size.width(), picture.size.height());
+    let middle = picture.size.centre();
+    let centre = size.centre();
+    Gray8::filled(size.width() as u32, size.height() as u32, |x, y| {
+        let [rx, ry, rz] = turn.vector([x as f64 - centre.x, y as f64 - centre.y, focal]);
+        let u = middle.x + radius * rx.atan2(rz);
+        let v = middle.y + radius * ry / rx.hypot(rz);
+        let (left, top) = (u.floor(), v.floor());
+        let inside = left >= 0.0 && top >= 0.0;
+        let (l, t) = (left as usize, top as usize);
+        if !inside || l + 1 >= width || t + 1 >= height {
+            return 0;
+        }
+        let at = |x: usize, y: usize| f64::from(picture.pixels[y * width + x]);
+        let (fx, fy) = (u - left, v - top);
+        let upper = at(l, t) * (1.0 - fx) + at(l + 1, t) * fx;
+        let lower = at(l, t + 1) * (1.0 - fx) + at(l + 1, t + 1) * fx;
+        ((upper * (1.0 - fy) + lower * fy) * gain + 0.5) as u8
+    })
+}
+
+/// Registers `turns` of (yaw, pitch, roll) in degrees; the mean error of the corners in pixels of the
+/// reference, by the directions in which they are seen, and the projection.
+fn error_of(turns: &[[f64; 3]], focals: &[f64], size: Size) -> (f64, Projection) {
+    let wall = Photo::wall();
+    let picture = gray(wall.width, wall.height, &wall.rgb);
+    let truth: Vec<Matrix3> = turns
+        .iter()
+        .map(|t| {
+            let [yaw, pitch, roll] = t.map(f64::to_radians);
+            let yaw = Matrix3::rotation([0.0, yaw, 0.0]);
+            let rest = Matrix3::rotation([pitch, 0.0, 0.0]);
+            yaw.times(&rest).times(&Matrix3::rotation([0.0, 0.0, roll]))
+        })
+        .collect();
+    let images: Vec<Gray8> = truth
+        .iter()
+        .zip(focals)
+        .enumerate()
+        .map(|(i, (turn, &focal))| {
+            let gain = 1.0 - 0.05 * (i % 3) as f64;
+            seen(&picture, 1000.0, size, focal, turn, gain)
+        })
+        .collect();
+    let (plan, placements) = register(&images).unwrap();
+    assert_eq!(plan.model(), Model::Rotation);
+    let reference = plan.reference as usize;
+    let unit = |v: [f64; 3]| {
+        let length = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
+        v.map(|c| c / length)
+    };
+    let (mut sum, mut count) = (0.0, 0.0);
+    let centre = size.centre();
+    for (i, placement) in placements
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| *i != reference)
+    {
+        for corner in size.corners() {
+            // Both as seen by the camera of the reference.
+            let true_ray = [corner.x - centre.x, corner.y - centre.y, focals[i]];
+            let expected = truth[reference]
+                .transposed()
+                .times(&truth[i])
+                .vector(true_ray);
+            let found = placements[reference]
+                .rotation
+                .transposed()
+                .vector(placement.ray(corner));
+            let (a, b) = (unit(expected), unit(found));
+            let chord: f64 = a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum();
+            sum += chord.sqrt() * focals[reference];
+            count += 1.0;
+            // The cylinder stands upright: equal heights of the world have equal heights on it.
+            let at: Point = placement.on_cylinder(plan.focal, corner);
+            assert!(at.x.is_finite() && at.y.is_finite());
+        }
+    }
+    (sum / count, plan.projection())
+}
+
+#[test]
+fn half_a_turn_in_five_images() {
+    let size = Size::new(760, 640).unwrap();
+    let turns = [
+        [33.0, 3.0, 1.0],
+        [-34.0, -2.0, 2.0],
+        [0.0, 1.0, -2.0],
+        [-65.0, 1.0, 0.0],
+        [62.0, -1.0, 1.5],
+    ];
+    let (error, projection) = error_of(&turns, &[760.0; 5], size);
+    assert!(error <= 1.0, "corners are off by {error} pixels");
+    assert_eq!(projection, Projection::Cylindrical);
+}
+
+#[test]
+fn images_of_two_focal_lengths() {
+    let size = Size::new(760, 640).unwrap();
+    let turns = [[-14.0, 0.0, 1.0], [8.0, 4.0, 0.0], [14.0, -5.0, -2.0]];
+    let (error, _) = error_of(&turns, &[800.0, 800.0, 940.0], size);
+    assert!(error <= 1.0, "corners are off by {error} pixels");
+}
