@@ -36,6 +36,10 @@ static VISITOR: AtomicU32 = AtomicU32::new(0);
 static EXCHANGING: AtomicBool = AtomicBool::new(false);
 static EXCHANGING_WRONG: AtomicBool = AtomicBool::new(false);
 static EXCHANGES: AtomicU64 = AtomicU64::new(0);
+/// It is to end.
+static EXCHANGED: AtomicBool = AtomicBool::new(false);
+/// In which all memory of the dead comes back: longer than the manager waits for what they sent.
+const SETTLING: Duration = Duration::from_secs(20);
 
 /// Why a test failed.
 enum Wrong {
@@ -49,6 +53,8 @@ enum Wrong {
     Remains(u64),
     Exchanges(u64),
     Account([u64; 4]),
+    /// Pages held, unpaid, unused and in all.
+    Left([u64; 4]),
 }
 
 impl fmt::Display for Wrong {
@@ -65,6 +71,7 @@ impl fmt::Display for Wrong {
             Wrong::Remains(bits) => write!(f, "registers of the dead hold {bits:#x}"),
             Wrong::Exchanges(count) => write!(f, "the exchange stops after {count} buffers"),
             Wrong::Account(figures) => write!(f, "free, total, live, pooled are {figures:?}"),
+            Wrong::Left(figures) => write!(f, "held, unpaid, unused, total are {figures:?}"),
             Wrong::Sum => f.write_str("echo adds wrongly"),
         }
     }
@@ -90,6 +97,10 @@ fn main(argument: u64) -> ! {
     }
     if EXCHANGING.load(Ordering::Acquire) {
         suite.tell("exchanges-go-on", exchanged());
+        EXCHANGED.store(true, Ordering::Release);
+    }
+    if rt::import(stubs::cbuf_policy::NAME).is_some() {
+        suite.tell("the-dead-give-everything-back", all_back());
     }
     suite.finish()
 }
@@ -99,6 +110,9 @@ fn main(argument: u64) -> ! {
 fn exchange() -> ! {
     EXCHANGING.store(true, Ordering::Release);
     for round in 0u64.. {
+        if EXCHANGED.load(Ordering::Acquire) {
+            rest()
+        }
         let bytes = 1 + round as usize * 97 % (3 * BYTES);
         match exchange_one(round, bytes) {
             Ok(true) => EXCHANGES.fetch_add(1, Ordering::Release),
@@ -110,6 +124,12 @@ fn exchange() -> ! {
         }
     }
     EXCHANGING_WRONG.store(true, Ordering::Release);
+    rest()
+}
+
+/// Does nothing any more.
+fn rest() -> ! {
+    while rt::sched::block(rt::time::NEVER).is_ok() {}
     rt::component::stop()
 }
 
@@ -151,6 +171,73 @@ fn account() -> Result<(), Wrong> {
     } else {
         Err(Wrong::Account(memory))
     }
+}
+
+/// Kills those that attacked the manager, while honest ones have buffers, and has everybody let go:
+/// page for page, all memory of the pools is free.
+fn all_back() -> Result<(), Wrong> {
+    let failed = |error| Wrong::Error("no manager", error);
+    let policy = stubs::cbuf_policy::Client::bind().map_err(failed)?;
+    let failed = |error| Wrong::Error("no supervisor", error);
+    let supervisor = stubs::supervisor_control::Client::bind().map_err(failed)?;
+    let (sent, copy) = with_echo(3 * BYTES).map_err(|error| Wrong::Error("no buffer", error))?;
+    let info = rt::info();
+    let imports = info.imports[..usize::from(info.imports_len)].iter();
+    let attackers = imports.filter(|i| i.interface.as_str() == stubs::hostile::NAME);
+    for attacker in attackers {
+        let number = u32::from(attacker.peer.0);
+        if !matches!(deed(attacker), Ok(Deed::FuzzManager | Deed::Corrupt)) {
+            continue;
+        }
+        let held = || {
+            let usage = policy.usage(number).map(|(_, held, ..)| held);
+            usage.map_err(|error| Wrong::Error("no usage", error))
+        };
+        if held()? == 0 {
+            return Err(Wrong::Succeeded(0));
+        }
+        let killed = supervisor.kill(number);
+        killed.map_err(|error| Wrong::Error("cannot kill", error))?;
+        if held()? != 0 {
+            return Err(Wrong::Succeeded(held()?));
+        }
+        if copy.iter().chain(sent.iter()).any(|byte| *byte != PATTERN) {
+            return Err(Wrong::BufferChanged);
+        }
+        the_rest_goes_on()?;
+    }
+    drop((sent, copy));
+    let deadline = rt::time::after(SETTLING);
+    loop {
+        let mut held = 0;
+        let mut grown = 0;
+        for number in 0..ComponentId::MAX as u32 {
+            // Who has no pool is not asked.
+            let _ = policy.set_pool(number, 0);
+            held += policy.usage(number).map_or(0, |(_, held, ..)| held);
+            grown += policy.heap_of(number).map_or(0, |(_, claimed, _)| claimed);
+        }
+        let totals = policy.totals();
+        let (paid, unpaid, unused, total) =
+            totals.map_err(|error| Wrong::Error("no totals", error))?;
+        if (held, unpaid) == (0, 0) && paid == grown && paid + unused == total {
+            return Ok(());
+        }
+        if rt::time::now() > deadline {
+            return Err(Wrong::Left([held, unpaid, unused, total]));
+        }
+        let pause = rt::time::after(Duration::from_millis(50));
+        rt::sched::block(pause).map_err(|error| Wrong::Error("cannot wait", error))?;
+    }
+}
+
+/// A buffer of ours, and what echo made of it.
+fn with_echo(bytes: usize) -> Result<(Cbuf<'static>, Cbuf<'static>), Error> {
+    let mut buffer = Buffer::alloc(rt::cbuf::client(), bytes)?;
+    buffer[..bytes].fill(PATTERN);
+    let sent = buffer.freeze(bytes);
+    let copy = stubs::echo::Client::bind()?.copy(&sent)?;
+    Ok((sent, copy))
 }
 
 /// The second thread: invokes what the first one asks for, and keeps the error.
