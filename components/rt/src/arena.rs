@@ -54,6 +54,15 @@ pub(crate) struct Wanted {
     pub least: usize,
 }
 
+impl Wanted {
+    /// What is asked for, one after the other until it is given: near the limit half of what would be
+    /// good, and so on, so that what is left goes to few regions.
+    pub fn sizes(self) -> impl Iterator<Item = usize> {
+        let half = move |pages: &usize| (*pages > self.least).then(|| (pages / 2).max(self.least));
+        core::iter::successors(Some(self.pages), half)
+    }
+}
+
 pub(crate) struct Arena {
     talc: Talc<Manual, DefaultBinning>,
     /// By address; the first `count` are there.
@@ -286,14 +295,7 @@ mod tests {
         fn own(&mut self, wanted: Wanted) -> Option<Region> {
             let used: usize = self.out.values().map(|l| l.size() / PAGE).sum();
             let left = self.limit - used;
-            let pages = if wanted.pages <= left {
-                wanted.pages
-            } else {
-                wanted.least
-            };
-            if pages > left {
-                return None;
-            }
+            let pages = wanted.sizes().find(|pages| *pages <= left)?;
             let layout = Layout::from_size_align(pages * PAGE, PAGE).unwrap();
             // SAFETY: the size is not zero.
             let start = unsafe { alloc_zeroed(layout) } as usize;

@@ -8,7 +8,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use abi::{CPtr, ComponentId, Error, layout};
 use libcbuf::{Client, Manager};
 
-pub use libcbuf::{Aggregate, Batch, Buffer, Cbuf, CbufId, CbufRef, Incoming, Piece, Record, Slab};
+pub use libcbuf::{
+    Aggregate, Batch, Buffer, Cbuf, CbufId, CbufRef, Incoming, Owned, Piece, Record, Slab,
+};
 
 /// The interface's name in the start information.
 const NAME: &str = "cbuf";

@@ -65,7 +65,7 @@ fn give_back(region: Region) {
 fn grow(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let wanted = ARENA.lock().wanted(layout)?;
     let own = |pages: usize| Some((cbuf::own(pages as u64).ok()?, pages));
-    let enough = || own(wanted.pages).or_else(|| own(wanted.least));
+    let enough = || wanted.sizes().find_map(own);
     let owned = enough().or_else(|| {
         // What is idle is too small for this, but may be what is missing.
         give_back(take_idle()?);

@@ -94,6 +94,8 @@ fn number(key: &str, otherwise: u64) -> u64 {
 struct Done {
     passed: u64,
     killed: u64,
+    /// Of these, with a heap that had grown.
+    grown: u64,
     resized: u64,
 }
 
@@ -103,13 +105,17 @@ fn main(_argument: u64) -> ! {
     suite.tell("all memory is accounted for", all_memory());
     suite.tell("soaking", soak(&mut done));
     suite.tell("everything comes back", settle());
+    suite.tell("all memory is where it was", all_memory());
     let Done {
         passed,
         killed,
+        grown,
         resized,
     } = done;
-    rt::println!("{passed} buffers passed, {killed} soakers killed, {resized} pools resized");
-    let enough = [passed / 20, killed, resized].into_iter().min();
+    rt::println!(
+        "{passed} buffers passed, {killed} soakers killed, {grown} with a grown heap, {resized} pools resized"
+    );
+    let enough = [passed / 20, killed, grown, resized].into_iter().min();
     suite.tell(
         "something happened",
         match enough {
@@ -137,8 +143,13 @@ fn soak(done: &mut Done) -> Outcome {
         };
         match random.below(64) {
             0 => {
-                match supervisor.kill(u32::from(to.peer.0)) {
-                    Ok(()) => done.killed += 1,
+                let number = u32::from(to.peer.0);
+                let heap = policy.heap_of(number).during("asking for a heap")?;
+                match supervisor.kill(number) {
+                    Ok(()) => {
+                        done.killed += 1;
+                        done.grown += u64::from(heap.1 > 0);
+                    }
                     // It is just being started anew.
                     Err(Error::BadState) => pause()?,
                     Err(error) => return Err(Wrong::During("killing", error)),
@@ -204,15 +215,22 @@ fn all_memory() -> Outcome {
     let total = supervisor.total_pages().during("asking for all pages")?;
     let ungiven = supervisor.free_pages().during("asking for free pages")?;
     let (reserve, _used) = policy.reserve().during("asking for the reserve")?;
-    let (_, unpaid, unused, _) = policy.totals().during("asking for totals")?;
-    let (mut given, mut without) = (0, 0);
-    for component in 0..ComponentId::MAX as u32 {
-        let (fixed, owned, held, _text) = policy
-            .memory_of(component)
-            .during("asking for a component")?;
-        given += fixed + owned + held;
-        without += u64::from(fixed > 0);
-    }
+    let mut before = policy.totals().during("asking for totals")?;
+    let (given, without, (_, unpaid, unused, _)) = loop {
+        let (mut given, mut without) = (0, 0);
+        for component in 0..ComponentId::MAX as u32 {
+            let (fixed, owned, held, _text) = policy
+                .memory_of(component)
+                .during("asking for a component")?;
+            given += fixed + owned + held;
+            without += u64::from(fixed > 0);
+        }
+        // Where the soakers took or gave something meanwhile, once more.
+        let after = policy.totals().during("asking for totals")?;
+        if core::mem::replace(&mut before, after) == after {
+            break (given, without, after);
+        }
+    };
     // Every component of the image has memory, and so has init.
     let components = others().count() as u64 + 4;
     if without != components || given + unpaid + unused + reserve + ungiven != total {

@@ -4,13 +4,17 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 use abi::start::StartInfo;
 use abi::{ComponentId, Error};
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use rt::cbuf::Cbuf;
-use soak::Random;
+use rt::sync::Mutex;
 use soak::parts::{Kept, check, fresh, others, pass};
+use soak::{Random, fill, is_whole};
 
 rt::component! {
     start: start,
@@ -19,6 +23,11 @@ rt::component! {
 }
 
 static KEPT: Kept = Kept::new();
+/// Blocks of its heap, which grows by them.
+static BLOCKS: Mutex<[Vec<u8>; BLOCKS_KEPT]> = Mutex::new([const { Vec::new() }; BLOCKS_KEPT]);
+const BLOCKS_KEPT: usize = 6;
+/// Longest block, in words.
+const LONGEST: u64 = 20_000;
 /// Everything is to end.
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
@@ -76,6 +85,10 @@ impl stubs::soak::Server for Soaker {
 
     fn release(&self, _caller: ComponentId) -> Result<u64, Error> {
         RELEASED.store(true, Ordering::SeqCst);
+        for place in 0..BLOCKS_KEPT {
+            keep_block(place, Vec::new());
+        }
+        rt::heap::trim();
         Ok(KEPT.release())
     }
 }
@@ -103,7 +116,31 @@ fn main(_argument: u64) -> ! {
     }
 }
 
+/// Keeps a block of the heap in place of another, which must be whole.
+fn keep_block(place: usize, block: Vec<u8>) {
+    let old = core::mem::replace(&mut BLOCKS.lock()[place], block);
+    if !old.is_empty() && !is_whole(&old) {
+        rt::println!("TEST whole FAILED a block of {} bytes", old.len());
+    }
+}
+
+/// A block of some length, if the heap has room for it.
+fn block(random: &mut Random) -> Vec<u8> {
+    let longest = 1 + random.below(LONGEST);
+    let len = (1 + random.below(longest)) as usize * size_of::<u64>();
+    let mut block = Vec::new();
+    if block.try_reserve_exact(len).is_ok() {
+        block.resize(len, 0);
+        fill(&mut block, random.word());
+    }
+    block
+}
+
 fn step(random: &mut Random) {
+    if random.below(8) == 0 {
+        let block = block(random);
+        keep_block(random.below(BLOCKS_KEPT as u64) as usize, block);
+    }
     // Now and then it waits for memory.
     let wait = random.below(4) == 0;
     let Ok(cbuf) = fresh(random, wait) else {
