@@ -24,6 +24,8 @@ pub const MEDIA: [&str; 9] = [
     "text/plain; version=0.0.4; charset=utf-8",
 ];
 const MEDIA_HTML: u32 = 1;
+const MEDIA_CSS: u32 = 3;
+const MEDIA_SCRIPT: u32 = 4;
 pub const MEDIA_TEXT: u32 = 2;
 pub const MEDIA_JSON: u32 = 7;
 
@@ -161,6 +163,10 @@ impl FileFields {
         out.put(b"\"\r\nLast-Modified: ");
         out.put(&date::format(modified));
         out.put(b"\r\n");
+        if matches!(media, MEDIA_HTML | MEDIA_CSS | MEDIA_SCRIPT) {
+            // What belongs together is asked for anew together.
+            out.put(b"Cache-Control: no-cache\r\n");
+        }
         let shared = out.written();
         body_fields(&mut out, media, bytes);
         let all = out.written();
@@ -201,7 +207,7 @@ mod tests {
             core::str::from_utf8(&room[..written]).unwrap(),
             "HTTP/1.1 200 OK\r\nServer: Cistern\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              ETag: \"0000000000000abc\"\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-             Content-Type: text/html; charset=utf-8\r\nContent-Length: 1024\r\n\
+             Cache-Control: no-cache\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 1024\r\n\
              Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
              img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\

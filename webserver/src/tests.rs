@@ -12,7 +12,7 @@ use std::vec::Vec;
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const HOME: &str = "HTTP/1.1 200 OK\r\nServer: Cistern\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-    ETag: \"0123456789abcdef\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    ETag: \"0123456789abcdef\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nCache-Control: no-cache\r\n\
     Content-Type: text/html; charset=utf-8\r\nContent-Length: 11\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \

@@ -20,6 +20,7 @@ pub mod media {
     pub const HTML: u32 = 1;
     pub const TEXT: u32 = 2;
     pub const CSS: u32 = 3;
+    pub const SCRIPT: u32 = 4;
     pub const SVG: u32 = 5;
 }
 
@@ -56,7 +57,7 @@ const fn generated(path: &'static str, bytes: usize) -> File {
 }
 
 /// Every file there is.
-pub const FILES: [File; 11] = [
+pub const FILES: [File; 17] = [
     embedded(
         "/index.html",
         media::HTML,
@@ -64,6 +65,32 @@ pub const FILES: [File; 11] = [
     ),
     embedded("/404.html", media::HTML, include_bytes!("../www/404.html")),
     embedded("/style.css", media::CSS, include_bytes!("../www/style.css")),
+    embedded(
+        "/dashboard.css",
+        media::CSS,
+        include_bytes!("../www/dashboard.css"),
+    ),
+    embedded(
+        "/dashboard.js",
+        media::SCRIPT,
+        include_bytes!("../www/dashboard.js"),
+    ),
+    embedded(
+        "/format.js",
+        media::SCRIPT,
+        include_bytes!("../www/format.js"),
+    ),
+    embedded(
+        "/graph.js",
+        media::SCRIPT,
+        include_bytes!("../www/graph.js"),
+    ),
+    embedded("/plot.js", media::SCRIPT, include_bytes!("../www/plot.js")),
+    embedded(
+        "/policy.js",
+        media::SCRIPT,
+        include_bytes!("../www/policy.js"),
+    ),
     embedded(
         "/favicon.svg",
         media::SVG,
@@ -194,16 +221,36 @@ mod tests {
 
     #[test]
     fn the_pages_refer_only_to_what_there_is() {
-        for name in ["/index.html", "/404.html"] {
-            let page = contents(&FILES[lookup(name.as_bytes()).unwrap()]);
+        const OTHERS: [&str; 4] = ["/api/stats", "/api/policy", "/metrics", "/cgi"];
+        let embedded = |file: &&File| matches!(file.source, Source::Embedded(_));
+        for file in FILES.iter().filter(embedded) {
+            let page = contents(file);
             let page = core::str::from_utf8(&page).unwrap();
-            for attribute in ["href=\"", "src=\""] {
-                for link in page.split(attribute).skip(1) {
+            for before in ["href=\"", "src=\"", "from \"", "fetch(\""] {
+                for link in page.split(before).skip(1) {
                     let link = link.split('"').next().unwrap();
                     let path = link.split('?').next().unwrap();
-                    let known =
-                        lookup(path.as_bytes()).is_some() || ["/stats", "/cgi"].contains(&path);
-                    assert!(known, "{name} links to {link}");
+                    let place = path.starts_with('#') || OTHERS.contains(&path);
+                    let known = place || lookup(path.as_bytes()).is_some();
+                    assert!(known, "{} links to {link}", file.path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_pages_keep_to_their_content_security_policy() {
+        for file in &FILES {
+            let Source::Embedded(bytes) = file.source else {
+                continue;
+            };
+            let text = core::str::from_utf8(bytes).unwrap();
+            for outside in ["https://", "//cdn", "@import", "url("] {
+                assert!(!text.contains(outside), "{}: {outside}", file.path);
+            }
+            if file.media == media::HTML {
+                for inline in ["<script>", "<style", " style=", " onclick=", "javascript:"] {
+                    assert!(!text.contains(inline), "{}: {inline}", file.path);
                 }
             }
         }

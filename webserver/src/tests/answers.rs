@@ -43,7 +43,7 @@ fn answers_are_exact() {
         )),
         std::format!(
             "HTTP/1.1 304 Not Modified\r\nServer: Cistern\r\n{DATE}ETag: \"0123456789abcdef\"\r\n\
-             Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"
+             Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nCache-Control: no-cache\r\n\r\n"
         )
     );
     let stats = text(&rig.talk(5, b"GET /stats HTTP/1.1\r\nHost: a\r\n\r\n"));
