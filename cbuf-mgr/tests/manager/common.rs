@@ -16,6 +16,7 @@ use libcbuf::shelf::Shelves;
 use libcbuf::{Client, Manager as Port};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
 pub const PAGE: usize = 4096;
@@ -140,6 +141,20 @@ impl Fake {
                 }
             }
         }
+    }
+
+    /// The beginning of every page that some components own.
+    pub fn own_of(&self, components: RangeInclusive<u16>, bytes: usize) -> Vec<Vec<u8>> {
+        let own = self.own.iter().filter(|((c, _), _)| components.contains(c));
+        let pages = own.flat_map(|(_, first)| *first..first + (1 << self.frames[first]));
+        let read = |page| {
+            // SAFETY: inside the area; nobody writes it meanwhile.
+            unsafe {
+                let start = self.memory.start.add(page as usize * PAGE);
+                core::slice::from_raw_parts(start, bytes).to_vec()
+            }
+        };
+        pages.map(read).collect()
     }
 
     /// The page number behind an address in a buffer.

@@ -22,6 +22,9 @@ const SERVER: u16 = 3;
 const OWNER: u16 = 4;
 const RECEIVER: u16 = 5;
 const POOL: u64 = 12;
+/// Pages that each may own, and what the honest ones write in them.
+const HEAP: u64 = 6;
+const MARK: &[u8] = b"owned by one";
 /// Ids that are tried; there are hardly more.
 const IDS: u64 = 64;
 
@@ -43,6 +46,8 @@ struct World {
     host: Host,
     /// By component; the hostile ones' libraries only look records up.
     clients: Vec<&'static Client>,
+    /// What the honest ones own.
+    owned: Vec<CbufId>,
     held: Vec<Held>,
     sent: Vec<Sent>,
     /// Ids that a hostile component was sent, or may own.
@@ -90,11 +95,18 @@ fn alter64(word: &AtomicU64, value: u64) {
 
 impl World {
     fn new() -> Self {
-        let host = Host::new(64);
+        let host = Host::new(64 + u64::from(RECEIVER) * HEAP);
         host.with(|m| m.set_grace(0));
-        let clients = (1..=RECEIVER).map(|c| host.client(c, POOL.min(40 / c as u64), 24));
+        let pages = |c: u16| POOL.min(40 / u64::from(c));
+        let clients = (1..=RECEIVER).map(|c| host.client_with_heap(c, pages(c), 24, HEAP));
+        let clients: Vec<_> = clients.collect();
+        // Memory of the honest ones that nobody else ever has.
+        let owned = |c| host.alloc_owned(ComponentId(c), HEAP).unwrap().1;
+        let owned: Vec<_> = (1..=HONEST).map(owned).collect();
+        host.with(|m| (1..=HONEST).for_each(|c| m.machine_mut().overwrite(c, MARK)));
         Self {
-            clients: clients.collect(),
+            clients,
+            owned,
             host,
             held: Vec::new(),
             sent: Vec::new(),
@@ -255,7 +267,7 @@ impl World {
             _ => CbufId((value >> 16) as u32 % IDS as u32),
         };
         let (thread, from) = (ThreadId(9), ComponentId((value >> 8) as u16 % 70));
-        let _ = match kind % 7 {
+        let _ = match kind % 9 {
             0 | 1 => {
                 let order = (value >> 8) as u32 % 4;
                 self.host
@@ -271,6 +283,11 @@ impl World {
             }
             3 => self.host.with(|m| m.map(me, id, from)),
             4 => self.host.with(|m| m.relinquish(me, id)),
+            7 => self
+                .host
+                .alloc_owned(me, (value >> 8) % (HEAP + 2))
+                .map(drop),
+            8 => self.host.free_owned(me, id),
             5 => {
                 let own = self.host.with(|m| m.seal(me, id));
                 self.worked[SEALED] += u32::from(own.is_ok());
@@ -382,6 +399,11 @@ impl World {
 
     fn check(&self) {
         self.host.check();
+        let marked = self
+            .host
+            .with(|m| m.machine().own_of(1..=HONEST, MARK.len()));
+        assert_eq!(marked.len() as u64, u64::from(HONEST) * HEAP);
+        assert!(marked.iter().all(|bytes| bytes == MARK), "a heap changed");
         for held in &self.held {
             if let Some(bytes) = &held.bytes {
                 assert!(
@@ -412,6 +434,9 @@ impl World {
         }
         self.check();
         self.held.clear();
+        for (component, id) in (1..).zip(&self.owned) {
+            self.host.free_owned(ComponentId(component), *id).unwrap();
+        }
         for component in [OWNER, RECEIVER] {
             self.host
                 .with(|m| m.component_died(ComponentId(component)))

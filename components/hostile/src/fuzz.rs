@@ -171,7 +171,8 @@ const IDS: u32 = 256;
 const SENDERS: u64 = 32;
 
 /// Random calls to the CBUF manager, none of which waits. A buffer that it was never sent must
-/// stay out of reach, and so must every physical address.
+/// stay out of reach, and so must every physical address; memory that others own, or that `init`
+/// made, is not its to end.
 pub fn manager(data: &Cbuf<'static>) -> u64 {
     let Some(manager) = rt::import("cbuf") else {
         return 1;
@@ -182,25 +183,34 @@ pub fn manager(data: &Cbuf<'static>) -> u64 {
         id == data.id() || record.is_some_and(|r| r.load().page_number() != 0)
     };
     let mut succeeded = 0;
+    // Some of what it may end is its own.
+    for pages in 1..4 {
+        let _ = rt::invoke(manager.entry, method::ALLOC_OWNED, [pages, 0, 0, 0]);
+    }
     for id in 1..u64::from(IDS) {
+        let stranger = !known(id);
+        let freed = rt::invoke(manager.entry, method::FREE_OWNED, [id, 0, 0, 0]);
+        succeeded += u64::from(stranger && freed.is_ok());
         for from in 0..SENDERS {
             let stranger = !known(id);
-            let mapped = rt::invoke(manager.entry, 1, [id, from, 0, 0]);
+            let mapped = rt::invoke(manager.entry, method::MAP, [id, from, 0, 0]);
             succeeded += u64::from(stranger && mapped.is_ok());
         }
     }
     let mut random = Random::new(seed());
     for _ in 0..MANAGER_CALLS {
-        let method = random.below(8);
+        let method = random.below(method::FREE_OWNED + 2);
         let mut args = [0; 4];
         args.fill_with(|| random.nasty());
-        if method == 0 {
+        if method == method::COLLECT {
             args[1] = 0;
         }
         let stranger = !known(args[0]);
         let done = rt::invoke(manager.entry, method, args);
-        // Method 1 maps, method 3 tells a physical address.
-        let gave = method == 1 && stranger || method == 3;
+        let gave = match method {
+            method::MAP | method::FREE_OWNED => stranger,
+            method => method == method::PHYSICAL,
+        };
         succeeded += u64::from(gave && done.is_ok());
     }
     succeeded
