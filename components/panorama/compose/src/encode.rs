@@ -7,7 +7,7 @@ use crate::Error;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use cistern_image::Raster;
+use cistern_image::{Raster, Size};
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
 };
@@ -28,6 +28,26 @@ pub fn bound(width: usize, height: usize, channels: usize) -> usize {
 ///
 /// Takes some 400 KiB and six rows of memory; about 60 ms a megapixel.
 pub fn png<const C: usize>(image: &Raster<&[u8], C>, out: &mut [u8]) -> Result<usize, Error> {
+    file::<C>(image.size(), |y, row| row.copy_from_slice(image.row(y)), out)
+}
+
+/// Writes the colours of an image that is covered everywhere, as [`png`] does.
+pub fn opaque(image: &Raster<&[u8], 4>, out: &mut [u8]) -> Result<usize, Error> {
+    let colours = |y, row: &mut [u8]| {
+        let pixels = image.row(y).as_chunks::<4>().0;
+        for (colour, pixel) in row.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+            colour.copy_from_slice(&pixel[..3]);
+        }
+    };
+    file::<3>(image.size(), colours, out)
+}
+
+/// The file of an image whose rows `read` gives, from the first to the last.
+fn file<const C: usize>(
+    size: Size,
+    read: impl FnMut(usize, &mut [u8]),
+    out: &mut [u8],
+) -> Result<usize, Error> {
     let kind = match C {
         3 => 2,
         4 => 6,
@@ -36,10 +56,10 @@ pub fn png<const C: usize>(image: &Raster<&[u8], C>, out: &mut [u8]) -> Result<u
     let mut file = Writer { out, length: 0 };
     file.put(b"\x89PNG\r\n\x1a\n")?;
     let mut header = [8, kind, 0, 0, 0].to_vec();
-    let sides = [image.width() as u32, image.height() as u32];
+    let sides = [size.width() as u32, size.height() as u32];
     header.splice(..0, sides.iter().flat_map(|side| side.to_be_bytes()));
     file.chunk(b"IHDR", |file| file.put(&header))?;
-    file.chunk(b"IDAT", |file| pixels(image, file))?;
+    file.chunk(b"IDAT", |file| pixels::<C>(size, read, file))?;
     file.chunk(b"IEND", |_| Ok(()))?;
     Ok(file.length)
 }
@@ -82,21 +102,24 @@ impl Writer<'_> {
     }
 }
 
-fn pixels<const C: usize>(image: &Raster<&[u8], C>, file: &mut Writer<'_>) -> Result<(), Error> {
+fn pixels<const C: usize>(
+    size: Size,
+    mut read: impl FnMut(usize, &mut [u8]),
+    file: &mut Writer<'_>,
+) -> Result<(), Error> {
     // 15 bits of window: the format's largest; the sign asks for the zlib frame.
     let flags = create_comp_flags_from_zip_params(EFFORT, 15, 0);
     let mut compressor = Box::new(CompressorOxide::new(flags));
-    let length = image.width() * C;
+    let length = size.width() * C;
     let mut tries: [Vec<u8>; 4] = [0, 1, 2, 4].map(|filter| {
         let mut row = vec![0; length + 1];
         row[0] = filter;
         row
     });
-    let first = vec![0; length];
-    let mut above: &[u8] = &first;
-    for y in 0..image.height() {
-        let row = image.row(y);
-        filter::<C>(row, above, &mut tries);
+    let (mut row, mut above) = (vec![0; length], vec![0; length]);
+    for y in 0..size.height() {
+        read(y, &mut row);
+        filter::<C>(&row, &above, &mut tries);
         let cost = |tried: &&Vec<u8>| -> u32 {
             let sizes = tried[1..].iter();
             sizes.map(|&b| u32::from(b.min(b.wrapping_neg()))).sum()
@@ -104,7 +127,7 @@ fn pixels<const C: usize>(image: &Raster<&[u8], C>, file: &mut Writer<'_>) -> Re
         if let Some(best) = tries.iter().min_by_key(cost) {
             feed(&mut compressor, best, TDEFLFlush::None, file)?;
         }
-        above = row;
+        core::mem::swap(&mut row, &mut above);
     }
     feed(&mut compressor, &[], TDEFLFlush::Finish, file)
 }
