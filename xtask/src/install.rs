@@ -85,6 +85,23 @@ pub fn allocators() -> Result<(), String> {
     settle(&missing(), failed.as_deref())
 }
 
+/// A browser for the dashboard's test, as [`everything`] installs programs.
+pub fn browser() -> Result<(), String> {
+    const CHROMIUM: Program = Program {
+        name: "chromium",
+        package: "chromium",
+        loss: None,
+    };
+    if crate::browser::program().is_some() {
+        return Ok(());
+    }
+    let failed = apt_install(&[CHROMIUM]).err();
+    match crate::browser::program() {
+        Some(_) => Ok(()),
+        None => settle(&[CHROMIUM], failed.as_deref()),
+    }
+}
+
 fn is_library(name: &str) -> bool {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"];
     folders

@@ -5,6 +5,7 @@ pub mod boot;
 mod corners;
 mod host;
 mod load;
+mod observe;
 mod tool;
 mod trace;
 mod web;

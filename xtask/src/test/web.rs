@@ -1,7 +1,8 @@
 //! The web server from outside: one machine, many clients, raw bytes.
 
-use super::{Outcomes, boot, corners, load, trace};
+use super::{Outcomes, boot, corners, load, observe, trace};
 use crate::http::{self, Answer, Connection, ask, get};
+use crate::install;
 use crate::machine::Running;
 use crate::net::{self, Network};
 use crate::progress::Step;
@@ -42,8 +43,13 @@ const TRACED: &str = "a fault shows the functions that led to it";
 
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
     let name = |what: &str| format!("web: {what}");
-    let more = [RETURNED, COMES_BACK, TRACED];
-    let tests = || TESTS.into_iter().chain(corners::TESTS);
+    let more = [observe::DASHBOARD, RETURNED, COMES_BACK, TRACED];
+    let tests = || {
+        TESTS
+            .into_iter()
+            .chain(corners::TESTS)
+            .chain(observe::TESTS)
+    };
     let mut all = tests().map(|(what, _)| what).chain(more);
     if all.any(|what| outcomes.wants(&name(what))) {
         let step = Step::start("booting the web server");
@@ -57,6 +63,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
                         test(served.port).map_err(|why| served.explain(&why))
                     });
                 }
+                dashboard(project, outcomes, &mut served);
                 memory_is_returned(outcomes, &mut served);
                 outcomes.run(&name(COMES_BACK), || {
                     cgi_comes_back(served.port).map_err(|why| served.explain(&why))
@@ -75,6 +82,21 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
         let answer = load::ab(served.port, 300, true, "/cgi?bytes=1024");
         answer.map_err(|why| served.explain(&why))
     });
+}
+
+/// Skipped where there is no browser and none can be installed.
+fn dashboard(project: &Project, outcomes: &mut Outcomes, served: &mut Served) {
+    let name = format!("web: {}", observe::DASHBOARD);
+    if !outcomes.wants(&name) {
+        return;
+    }
+    match install::browser() {
+        Ok(()) => outcomes.run(&name, || {
+            let walked = observe::dashboard(served.port, &project.target().join("run"));
+            walked.map_err(|why| served.explain(&why))
+        }),
+        Err(why) => outcomes.skip(&name, &why),
+    }
 }
 
 /// A machine that serves; ended when dropped.
