@@ -5,8 +5,8 @@
 //! is looked at by two to six cameras. A view's pixel is the original sampled with a Lanczos kernel of
 //! three lobes where the view's homography points, then darkened by the view's exposure (a gain a
 //! channel), then given Gaussian noise, rounded and clipped. The scale stays within a tenth of the
-//! original's for flat sets, so a view holds as much detail as its pixels promise; no photograph is
-//! enlarged first. Views are listed in a shuffled order. Every view lies inside its original.
+//! original's for flat sets, and near it for turned ones but at the ends of the widest, so a view holds
+//! as much detail as its pixels promise; no photograph is enlarged first. Views are listed in a shuffled order. Every view lies inside its original.
 //!
 //! **Truth.** [`View::to_original`] takes a view's pixel to the original's. Coordinates are (x, y), the
 //! centre of the top left pixel is (0, 0), matrices are row-major and act on columns (x, y, 1).

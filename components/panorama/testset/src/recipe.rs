@@ -65,7 +65,7 @@ const fn on_the_wall(recipe: Recipe) -> Recipe {
     }
 }
 
-const RECIPES: [Recipe; 16] = [
+const RECIPES: [Recipe; 18] = [
     flat("canyon-2", "canyon.jpg", (2, 1), (680, 720)),
     turned("raccoon-2", "raccoon.jpg", 900.0, (2, 1), (660, 730)),
     turned("airplane-2", "airplane.jpg", 1100.0, (2, 1), (690, 680)),
@@ -82,6 +82,10 @@ const RECIPES: [Recipe; 16] = [
     on_the_wall(turned("wall-5", "", 2600.0, (5, 1), (880, 1240))),
     on_the_wall(flat("wall-6", "", (3, 2), (1240, 900))),
     on_the_wall(turned("wall-row-6", "", 2600.0, (6, 1), (780, 1100))),
+    // Some ninety degrees wide. The outer views see the wall at a slant, larger than it is.
+    on_the_wall(turned("wall-wide-6", "", 1450.0, (6, 1), (780, 720))),
+    // Six of two megapixels: the largest set, for figures of memory too.
+    on_the_wall(flat("wall-large-6", "", (3, 2), (1632, 1224))),
 ];
 
 /// The names of all sets.
