@@ -56,31 +56,42 @@ impl Pattern {
         let [cosine, sine] = direction;
         let stride = image.stride() as f32;
         // Offsets from the first pixel that can be read; they and all on the way to them are whole
-        // numbers below 2^24, so single precision is exact.
+        // numbers below 2^22, so single precision is exact.
         let centre = (REACH + 1) as f32 * (stride + 1.0);
-        let mut offsets = [0i32; 2 * BITS];
+        let mut offsets = [0u32; 2 * BITS];
         for ((offset, &px), &py) in offsets.iter_mut().zip(&self.x).zip(&self.y) {
             let across = round(cosine * px - sine * py);
             let down = round(sine * px + cosine * py);
-            *offset = (centre + down * stride + across) as i32;
+            *offset = whole(centre + down * stride + across);
         }
         let begin = (y - (REACH as usize + 1)) * image.stride() + x - (REACH as usize + 1);
         let pixels = &Raster::elements(image)[begin..];
         let (first, second) = offsets.split_at(BITS);
         core::array::from_fn(|word| {
-            let pairs = first.iter().zip(second).skip(word * 64).take(64);
-            pairs.enumerate().fold(0, |bits, (at, (&a, &b))| {
+            let range = word * 64..(word + 1) * 64;
+            let pairs = first[range.clone()].iter().zip(&second[range]);
+            pairs.fold(0, |bits, (&a, &b)| {
                 let brighter = pixels[a as usize] < pixels[b as usize];
-                bits | u64::from(brighter) << at
+                bits >> 1 | u64::from(brighter) << 63
             })
         })
     }
 }
 
-/// To the nearest whole number, for small ones: what is added leaves no bits for a fraction.
+/// 1.5 times 2^23: what is added to this leaves no bits for a fraction, and the last bits of the
+/// sum are the number. Casts would do the same, but not several at once.
+const LARGE: f32 = 12_582_912.0;
+
+/// To the nearest whole number, for numbers below 2^22.
+#[inline]
 fn round(value: f32) -> f32 {
-    const LARGE: f32 = 12_582_912.0;
     (value + LARGE) - LARGE
+}
+
+/// A whole number from 0 to below 2^22, as an integer.
+#[inline]
+fn whole(value: f32) -> u32 {
+    (value + LARGE).to_bits().wrapping_sub(LARGE.to_bits())
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub const MAX_FEATURES: usize = 640;
 
 /// Differences of brightness that make a corner: where the first finds too few, the second.
 const THRESHOLDS: [u8; 2] = [12, 5];
+/// Corners that are looked at more closely, for each that is wanted.
+const STRONG: usize = 8;
 /// Features that one cell of the grid keeps before others are filled.
 const IN_CELL: usize = 4;
 /// Pixels around a corner that everything here needs.
@@ -59,6 +61,7 @@ fn of_level(level: &Level, quota: usize, pattern: &Pattern, out: &mut [Feature])
     if corners.len() < 2 * quota {
         corners = fast::corners(&pixels, lax, BORDER);
     }
+    keep_strong(&mut corners, STRONG * quota);
     let mut ranked: Vec<(f32, Corner)> = corners
         .into_iter()
         .map(|c| (corner::harris(&pixels, c.x.into(), c.y.into()), c))
@@ -85,6 +88,23 @@ fn of_level(level: &Level, quota: usize, pattern: &Pattern, out: &mut [Feature])
         };
     }
     chosen.len()
+}
+
+/// Takes out the corners with the lowest scores of the segment test, as long as `enough` are left:
+/// that score is at hand, Harris' response is not.
+fn keep_strong(corners: &mut Vec<Corner>, enough: usize) {
+    let mut with_score = [0usize; 256];
+    for corner in &*corners {
+        with_score[usize::from(corner.score)] += 1;
+    }
+    let mut left = 0;
+    let least = (0..256).rev().find(|&score| {
+        left += with_score[score];
+        left >= enough
+    });
+    if let Some(least) = least {
+        corners.retain(|c| usize::from(c.score) >= least);
+    }
 }
 
 /// At most `quota` of the ranked corners: first at most [`IN_CELL`] from each cell of a grid that

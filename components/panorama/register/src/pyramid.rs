@@ -35,22 +35,37 @@ pub(crate) fn levels(image: &Gray<'_>) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::with_capacity(LEVELS);
     let whole = image.size();
     let first = libm::sqrt(whole.pixels() as f64 / WORK_PIXELS as f64).max(1.0);
-    let mut factor = first;
-    for _ in 0..LEVELS {
-        let size = whole.divided(factor);
-        if size.width().min(size.height()) < SHORTEST {
+    let scale = |size: Size| {
+        let across = whole.width() as f64 / size.width() as f64;
+        [across, whole.height() as f64 / size.height() as f64]
+    };
+    for number in 0..LEVELS {
+        let level = match number {
+            0 => {
+                let size = whole.divided(first);
+                let pixels = reduced(image, size);
+                let scale = scale(size);
+                Level { pixels, scale }
+            }
+            1 => {
+                let size = whole.divided(first * STEP);
+                let pixels = resized(&levels[0].pixels.view(), size);
+                let scale = scale(size);
+                Level { pixels, scale }
+            }
+            // Two steps are a half.
+            _ => {
+                let above = &levels[number - 2];
+                Level {
+                    pixels: halved(&above.pixels.view()),
+                    scale: above.scale.map(|s| 2.0 * s),
+                }
+            }
+        };
+        if level.pixels.width().min(level.pixels.height()) < SHORTEST {
             break;
         }
-        let pixels = match levels.last() {
-            Some(above) => resized(&above.pixels.view(), size),
-            None => reduced(image, size),
-        };
-        let scale = [
-            whole.width() as f64 / size.width() as f64,
-            whole.height() as f64 / size.height() as f64,
-        ];
-        levels.push(Level { pixels, scale });
-        factor *= STEP;
+        levels.push(level);
     }
     levels
 }
@@ -75,10 +90,13 @@ fn reduced(image: &Gray<'_>, size: Size) -> Buffer {
     }
 }
 
-/// Means of two by two pixels; an odd last row or column is left out.
+/// Means of two by two pixels; an odd last row or column is left out, unless it is the only one.
 fn halved(image: &Gray<'_>) -> Buffer {
     let size = Size::new(image.width() as u32 / 2, image.height() as u32 / 2);
-    let mut out = blank(size.unwrap_or(image.size()));
+    let Ok(size) = size else {
+        return resized(image, image.size());
+    };
+    let mut out = blank(size);
     for (y, to) in out.rows_mut().enumerate() {
         let (upper, lower) = (image.row(2 * y), image.row(2 * y + 1));
         let pairs = upper

@@ -195,3 +195,125 @@ pub(crate) fn between(edge: &Edge, focal: f64, limit: f64) -> (Matrix3, f64) {
     };
     (rotation, edge.points.iter().map(squared).sum())
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::bundle::{FIXED, Problem};
+    use std::vec::Vec;
+
+    fn plane() -> [OnPlane; 2] {
+        let first = Matrix3([1.05, 0.1, 0.2, -0.08, 0.97, 0.1, 0.03, -0.05, 1.0]);
+        let second = Matrix3([0.95, -0.2, -0.4, 0.15, 1.04, 0.3, -0.06, 0.02, 1.0]);
+        [first, second].map(|homography| OnPlane { homography })
+    }
+
+    fn turned() -> [Turned; 2] {
+        let camera = |axis, focal| Turned {
+            rotation: Matrix3::rotation(axis),
+            focal,
+        };
+        [
+            camera([0.1, -0.2, 0.05], 1.4),
+            camera([-0.05, 0.25, -0.1], 1.7),
+        ]
+    }
+
+    /// Compares the derivatives with differences.
+    fn derivatives_hold<C: Camera>(cameras: &[C; 2], numbers: usize) {
+        let step = 1e-6;
+        for point in [(0.3, -0.2), (-0.6, 0.5), (0.0, 0.0)] {
+            let point = Point {
+                x: point.0,
+                y: point.1,
+            };
+            let at = |a: &C, b: &C| C::carried(&C::relation(a, b).unwrap(), point).unwrap();
+            let [a, b] = cameras;
+            let derived = C::derived(&C::relation(a, b).unwrap(), point).unwrap();
+            assert_eq!(derived.at, at(a, b));
+            for k in 0..numbers {
+                let mut by = [0.0; MOST];
+                by[k] = step;
+                let less = by.map(|v| -v);
+                let differences = [
+                    (at(&a.changed(&by), b), at(&a.changed(&less), b)),
+                    (at(a, &b.changed(&by)), at(a, &b.changed(&less))),
+                ];
+                for ((p, q), d) in differences
+                    .iter()
+                    .zip([derived.first[k], derived.second[k]])
+                {
+                    let [x, y] = [(p.x - q.x), (p.y - q.y)].map(|v| v / (2.0 * step));
+                    assert!((x - d[0]).abs() < 1e-6 && (y - d[1]).abs() < 1e-6, "{k}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_are_those_of_differences() {
+        derivatives_hold(&plane(), 8);
+        derivatives_hold(&turned(), 4);
+    }
+
+    /// Matches that the two cameras agree on.
+    fn edge<C: Camera>(cameras: &[C; 2]) -> Edge {
+        let places = (0..60).map(|i| Point {
+            x: f64::from(i % 10) / 5.0 - 0.9,
+            y: f64::from(i / 10) / 4.0 - 0.6,
+        });
+        let relation = C::relation(&cameras[0], &cameras[1]).unwrap();
+        let points = places.filter_map(|p| Some((p, C::carried(&relation, p)?)));
+        Edge {
+            first: 0,
+            second: 1,
+            points: points.collect(),
+        }
+    }
+
+    #[test]
+    fn the_rotation_between_two_cameras_is_found_at_once() {
+        let mut cameras = turned();
+        cameras[1].focal = 1.4;
+        let (rotation, error) = between(&edge(&cameras), 1.4, 1.0);
+        let [a, b] = cameras.map(|c| c.rotation);
+        let truth = b.transposed().times(&a);
+        assert!(error < 1e-20, "{error}");
+        for (found, true_value) in rotation.0.iter().zip(truth.0) {
+            assert!((found - true_value).abs() < 1e-9);
+        }
+        assert!(between(&edge(&cameras), 2.0, 1.0).1 > 1e-3);
+    }
+
+    #[test]
+    fn a_disturbed_pair_finds_back_whatever_a_seventh_of_its_matches_say() {
+        let truth = turned();
+        let mut edges = [edge(&truth)];
+        for (_, to) in edges[0].points.iter_mut().step_by(7) {
+            to.x += 0.2;
+        }
+        let mut unknowns = [[FIXED; MOST]; 2];
+        unknowns[1][..4].copy_from_slice(&[0, 1, 2, 3]);
+        unknowns[0][FOCAL] = 4;
+        let problem = Problem {
+            edges: &edges,
+            unknowns: unknowns.to_vec(),
+            scale: 500.0,
+            tolerance: 1.0,
+        };
+        let mut cameras: Vec<Turned> = truth.to_vec();
+        cameras[0].focal = 1.5;
+        cameras[1] = cameras[1].changed(&[0.02, -0.03, 0.01, 0.05, 0.0, 0.0, 0.0, 0.0]);
+        let before = problem.cost(&cameras);
+        problem.solve(&mut cameras, 40);
+        assert!(problem.cost(&cameras) < before);
+        let corner = Point { x: -0.9, y: -0.6 };
+        let at = |c: &[Turned]| {
+            let turn = Turned::relation(&c[0], &c[1]).unwrap();
+            Turned::carried(&turn, corner).unwrap()
+        };
+        let off = at(&cameras).distance(at(&truth)) * 500.0;
+        assert!(off < 1.0, "{off} pixels");
+    }
+}
