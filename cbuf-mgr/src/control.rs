@@ -117,17 +117,18 @@ impl Control {
         record.state.store(state.0, Ordering::SeqCst);
     }
 
-    /// Makes the state of a buffer `free`, whatever it was, unless the client references the
-    /// buffer; its counters go on. A receipt that is about to be refused may hold a reference.
+    /// Makes the state of a buffer, which was just read, `free`, whatever it is, unless the client
+    /// references the buffer; its counters go on. A receipt that is about to be refused may hold a
+    /// reference.
     #[inline]
-    pub fn restate(record: &Record, free: State) -> bool {
+    pub fn restate(record: &Record, mut state: State, free: State) -> bool {
         for _ in 0..TRIES {
-            let state = record.load();
             if state.references() != 0 {
                 return false;
             }
-            if record.exchange(state, free).is_ok() {
-                return true;
+            match record.exchange(state, free) {
+                Ok(()) => return true,
+                Err(now) => state = now,
             }
         }
         false
@@ -175,18 +176,24 @@ impl Control {
         Withdrawn::InUse
     }
 
-    /// Takes a buffer of 2^`order` pages from a shelf of the client's, whatever its thread does
-    /// meanwhile; false where it lies on none, or is allocated again.
+    /// Takes an idle buffer of 2^`order` pages from a shelf or a freelist of the client's, whatever
+    /// its threads do meanwhile; false where it lies in neither, or is allocated again.
     pub fn unshelve<M: Machine>(&self, machine: &M, id: CbufId, order: u32) -> bool {
         self.record(id).is_some_and(|record| {
-            let listed = || self.shelves().lists(id, order);
+            let on_a_shelf = || self.shelves().lists(id, order);
+            let listed = || Self::is_listed(record, on_a_shelf);
             Self::take_idle(record, order, listed, || machine.barrier())
         })
     }
 
-    /// Takes a buffer away that is `listed` on a shelf, unless it is not any more once every
-    /// processor has passed the `barrier`. Its thread may find it marked inconsistent there, and
-    /// forgets it then.
+    /// Whether a buffer lies in a freelist or `on_a_shelf`. From a shelf to a list it goes by way of
+    /// both, so the list is asked once more.
+    pub fn is_listed(record: &Record, on_a_shelf: impl Fn() -> bool) -> bool {
+        record.is_linked() || on_a_shelf() || record.is_linked()
+    }
+
+    /// Takes an idle buffer away that is `listed`, unless it is not any more once every processor has
+    /// passed the `barrier`. Whoever finds it there marked inconsistent forgets it.
     pub fn take_idle(
         record: &Record,
         order: u32,
@@ -217,6 +224,13 @@ impl Control {
     pub fn put(&mut self, ids: &[CbufId]) -> usize {
         // SAFETY: the machine keeps the ring valid.
         unsafe { &*self.memory.ring }.put(&mut self.producer, ids)
+    }
+
+    /// Gets one buffer ready, where the caller knows that there is room.
+    #[inline]
+    pub fn put_one(&mut self, id: CbufId) {
+        // SAFETY: the machine keeps the ring valid.
+        unsafe { &*self.memory.ring }.put_one(&mut self.producer, id);
     }
 
     /// Hands buffers over to the client, and those that were put before; answers how many there was room for.

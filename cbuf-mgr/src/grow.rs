@@ -75,11 +75,8 @@ impl<M: Machine> Manager<M> {
                 return Err(error);
             }
         };
-        Control::introduce(
-            record.get(),
-            State::new(machine.place(page), order, State::FREE),
-            0,
-        );
+        let home = State::new(machine.place(page), order, 0);
+        Control::introduce(record.get(), State(home.0 | State::FREE), 0);
         holders.push(Holder {
             component: owner,
             record,
@@ -91,6 +88,7 @@ impl<M: Machine> Manager<M> {
             owner: Some(owner),
             order,
             page,
+            home,
             frame,
             holders,
             settled: Counts::default(),

@@ -19,6 +19,7 @@ pub mod charge;
 pub mod collect;
 pub mod control;
 pub mod death;
+pub mod extend;
 pub mod frames;
 pub mod grow;
 pub mod liveness;
@@ -30,6 +31,7 @@ pub mod pool;
 pub mod region;
 pub mod shrink;
 pub mod stalled;
+pub mod sweep;
 pub mod wait;
 
 pub use abi::{ComponentId, Error, ThreadId};

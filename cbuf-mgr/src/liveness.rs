@@ -79,6 +79,11 @@ pub trait Look {
     fn sent(&self) -> u32;
     fn received(&self) -> u32;
     fn sent_to(&self) -> u64;
+    /// 0 only where nothing says whom it was sent to.
+    #[inline]
+    fn sets(&self) -> u64 {
+        self.sent_to()
+    }
     fn is_referenced(&self) -> bool;
 }
 
@@ -94,6 +99,10 @@ impl Look for &Record {
     #[inline]
     fn sent_to(&self) -> u64 {
         Record::sent_to(self)
+    }
+    #[inline]
+    fn sets(&self) -> u64 {
+        self.receivers.load(Ordering::SeqCst)
     }
     #[inline]
     fn is_referenced(&self) -> bool {
@@ -112,32 +121,44 @@ pub fn judge(
         .map_or(Verdict::Live, |counts| counts.verdict(alive))
 }
 
-/// Whether a buffer is garbage: [`judge`] in the few loads that this takes, two passes that agree,
-/// without a word about whom it was sent to, which only matters where something is on its way.
+/// Whether a buffer is garbage of whom `first` and `others` say that they have it mapped: all
+/// receipts first, then each record's references before its sends. If so, answers 0 where the others
+/// say of nobody that they sent it there. It may answer no where [`judge`] finds out more.
+///
+/// Why that is enough: let T be a moment after the last receipts were read and before sends are.
+/// Counters only grow and a send is counted before its receipt, so `receipts read <= receipts at T <=
+/// sends at T <= sends read`. Where the first and the last are equal, nothing was on its way at T, and
+/// nobody counted a send between T and the look at its sends. Whoever had a reference at T dropped
+/// it before the second look at its references, which comes before that at its sends; so it sent
+/// nothing after T. Nobody else can have a reference then: the first to take one after T would need a
+/// send that was on its way at T, or was counted later by one who had a reference at T.
 #[inline]
-pub fn is_garbage(records: impl Iterator<Item = impl Look> + Clone, settled: Counts) -> bool {
-    let (mut sent, mut received) = (settled.sent, settled.received);
-    for record in records.clone() {
-        // Its counters before its references: see above.
-        sent = sent.wrapping_add(record.sent());
+pub fn is_garbage(
+    first: impl Look,
+    others: impl Iterator<Item = impl Look> + Clone,
+    settled: Counts,
+) -> Option<u64> {
+    let mut received = settled.received.wrapping_add(first.received());
+    for record in others.clone() {
+        // Most that are not garbage are in use by a receiver.
+        if record.is_referenced() {
+            return None;
+        }
         received = received.wrapping_add(record.received());
+    }
+    if first.is_referenced() {
+        return None;
+    }
+    let mut sent = settled.sent.wrapping_add(first.sent());
+    let mut sets = 0;
+    for record in others {
         if record.is_referenced() {
-            return false;
+            return None;
         }
+        sent = sent.wrapping_add(record.sent());
+        sets |= record.sets();
     }
-    if sent != received {
-        return false;
-    }
-    // Counters only grow: that their sum is the same says that each is.
-    let mut again = settled.sent.wrapping_add(settled.received);
-    for record in records {
-        again = again.wrapping_add(record.sent());
-        again = again.wrapping_add(record.received());
-        if record.is_referenced() {
-            return false;
-        }
-    }
-    again == sent.wrapping_add(received)
+    (sent == received).then_some(sets)
 }
 
 /// The counts of a buffer that nobody references, whatever they say; `None` where somebody does,

@@ -23,7 +23,7 @@ use cbuf_mgr::pool::Terms;
 use cbuf_mgr::{Manager, Round, Step};
 use core::time::Duration;
 use libcbuf::CbufId;
-use rt::sync::Mutex;
+use rt::sync::{Guard, Mutex};
 
 rt::component! {
     start: start,
@@ -130,18 +130,26 @@ fn divide(ram: &[Ram], clients: u64) -> Result<(Frames, Frames), Error> {
 
 /// Does something under the lock, then wakes whom it concerns.
 fn with<R>(action: impl FnOnce(&mut Manager<System>) -> Result<R, Error>) -> Result<R, Error> {
-    let (result, wakes) = {
-        let mut guard = MANAGER.lock();
-        let manager = guard.as_mut().ok_or(Error::BadState)?;
-        let result = action(manager);
-        (result, manager.take_wakes())
-    };
+    let mut guard = MANAGER.lock();
+    let manager = guard.as_mut().ok_or(Error::BadState)?;
+    let result = action(manager);
+    if manager.has_wakes() {
+        wake(guard);
+    }
+    result
+}
+
+/// Opens the lock and wakes who is to be told. Not part of [`with`], for what it needs is large.
+#[cold]
+#[inline(never)]
+fn wake(mut guard: Guard<'_, Option<Manager<System>>>) {
+    let wakes = guard.as_mut().and_then(Manager::take_wakes);
+    drop(guard);
     // One that the scheduler does not know is gone, and not woken below.
     let priority = |thread| rt::sched::priority(thread).unwrap_or(0);
     for thread in wakes.into_iter().flat_map(|w| w.by_priority(priority)) {
         let _ = rt::sched::wake(thread);
     }
-    result
 }
 
 /// Does something that takes long, with the lock open between its parts: who waits for the lock

@@ -13,6 +13,7 @@ use abi::layout::MAX_CBUFS;
 use abi::{ComponentId, Error, ThreadId};
 use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, State};
+use libcbuf::shelf::Shelf;
 
 pub struct Manager<M: Machine> {
     pub(crate) machine: M,
@@ -279,13 +280,20 @@ impl<M: Machine> Manager<M> {
         all
     }
 
-    /// Whether a buffer was handed over to its owner and not allocated since, as the owner says.
+    /// Whether a buffer was handed over to its owner and not allocated since, or lies in a
+    /// freelist, as the owner says.
     pub(crate) fn is_free(&self, id: CbufId) -> bool {
-        let state = || {
+        let record = || {
             let owner = self.buffer(id).ok()?.owner?;
-            Some(self.pool(owner).ok()?.control.record(id)?.load())
+            self.pool(owner).ok()?.control.record(id)
         };
-        state().is_some_and(|s| s.has(State::FREE) && s.references() == 0)
+        record().is_some_and(|record| {
+            let state = record.load();
+            match state.references() {
+                0 => state.has(State::FREE),
+                _ => Shelf::may_be_idle(state) && record.is_linked(),
+            }
+        })
     }
 
     pub fn machine(&self) -> &M {

@@ -59,8 +59,7 @@ impl<M: Machine> Manager<M> {
         if buffer.sealed {
             flags |= State::SEALED;
         }
-        let place = self.machine.place(buffer.page);
-        Ok(State::new(place, buffer.order, flags))
+        Ok(State(buffer.home.0 | flags))
     }
 
     /// A client's `relinquish`: it dropped its last reference to a buffer that we asked for.

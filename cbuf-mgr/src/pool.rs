@@ -7,7 +7,8 @@ use crate::liveness::Counts;
 use crate::owned::Heap;
 use abi::{ComponentId, Error};
 use alloc::vec::Vec;
-use libcbuf::meta::{CbufId, ORDERS, Record};
+use libcbuf::meta::{CbufId, ORDERS, Record, State};
+use libcbuf::primitive::Ordering;
 
 /// A component that has a buffer mapped.
 pub struct Holder<T> {
@@ -23,6 +24,8 @@ pub struct Buffer<F, T> {
     pub order: u32,
     /// Number of its first page.
     pub page: u64,
+    /// What a record says of where it is, and how large.
+    pub home: State,
     pub frame: F,
     /// Owner first, while it has one.
     pub holders: Vec<Holder<T>>,
@@ -53,6 +56,26 @@ impl<F, T> Buffer<F, T> {
     #[inline]
     pub fn records(&self) -> impl Iterator<Item = &Record> + Clone {
         self.holders.iter().map(|holder| holder.record.get())
+    }
+    /// Whether nothing is to be done before its owner may use it again, once it is garbage.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.payer.is_none() && !self.sealed && self.dead == 0
+    }
+    /// It is free for its owner: what it holds next was sent to nobody yet. Who was sent what it held
+    /// before and never took it shall not map it now. `sets` is 0 where the holders besides the owner
+    /// say of nobody that they sent it there.
+    #[inline]
+    pub fn begin_anew(&mut self, sets: u64) {
+        if sets != 0 {
+            // The owner's set ends when it allocates. Relaxed: who takes a reference again does so
+            // long after the owner saw what is handed over.
+            for holder in self.holders.iter().skip(1) {
+                holder.record.get().receivers.store(0, Ordering::Relaxed);
+            }
+        }
+        self.settled.receivers = 0;
+        self.kept = None;
     }
     pub fn held_by(&self, component: ComponentId) -> bool {
         self.holders.iter().any(|h| h.component == component)

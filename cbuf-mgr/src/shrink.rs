@@ -7,8 +7,9 @@ use crate::collect::{ENDS, LOOKS, Round};
 use crate::liveness::Verdict;
 use crate::machine::Machine;
 use crate::manager::Manager;
+use crate::sweep::Direct;
 use abi::{ComponentId, Error};
-use libcbuf::meta::{CbufId, State};
+use libcbuf::meta::CbufId;
 use libcbuf::shelf::{Shelf, Shelves};
 
 /// A pool that is made smaller, under way.
@@ -146,10 +147,10 @@ impl<M: Machine> Manager<M> {
     fn take_garbage(&mut self, shrinking: &mut Shrinking) -> Result<bool, Error> {
         let mut garbage = core::mem::take(&mut self.scratch);
         let mut round = Round::taking(shrinking.left);
-        let swept = self.sweep(shrinking.component, &mut round, &mut garbage, None);
+        let component = shrinking.component;
+        let swept = self.sweep(component, &mut round, &mut garbage, &mut Direct::none());
         shrinking.left = round.left;
-        let ended = swept
-            .and_then(|()| self.take_excess(shrinking.component, &mut garbage, &mut round.ends));
+        let ended = swept.and_then(|()| self.take_excess(component, &mut garbage, &mut round.ends));
         garbage.clear();
         self.scratch = garbage;
         ended.map(|()| false)
@@ -200,7 +201,7 @@ impl<M: Machine> Manager<M> {
             let pool = self.pool(component).ok()?;
             (owner == component).then_some(pool.control.record(id)?.load())
         };
-        state().is_some_and(|s| s.0 & Shelf::MASK & !State::RELINQUISH == Shelf::IDLE)
+        state().is_some_and(Shelf::may_be_idle)
     }
 
     /// Ends one buffer that lies in its owner's freelists (or in the ring), or on a shelf.

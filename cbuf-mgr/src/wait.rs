@@ -70,6 +70,8 @@ impl<M: Machine> Manager<M> {
         };
         pool.waiting &= !thread_bit(thread);
         self.waiters.for_frames &= !thread_bit(thread);
+        // It runs: to be told of what it sees by itself would only wake it from another wait.
+        self.waiters.told &= !thread_bit(thread);
         true
     }
 
@@ -80,8 +82,13 @@ impl<M: Machine> Manager<M> {
         }
     }
 
-    /// Threads that should look again, once; `None` while there are none.
+    /// Whether there are threads that should look again.
     #[inline]
+    pub fn has_wakes(&self) -> bool {
+        self.waiters.told != 0
+    }
+
+    /// Threads that should look again, once; `None` while there are none.
     pub fn take_wakes(&mut self) -> Option<Wakes> {
         let set = core::mem::take(&mut self.waiters.told);
         if set == 0 {

@@ -7,7 +7,7 @@
 use abi::layout::LEAF_RECORDS;
 use abi::{ComponentId, Error};
 use cbuf_mgr::control::{Control, Withdrawn};
-use cbuf_mgr::liveness::{Collection, Counts, Look, Pass, Verdict, judge};
+use cbuf_mgr::liveness::{Collection, Counts, Look, Pass, Verdict, is_garbage, judge};
 use libcbuf::meta::{CbufId, Record, RecordOffset, State};
 use libcbuf::primitive::{AtomicBool, AtomicU32, Ordering, light_barrier};
 use libcbuf::ring::{Producer, Ring};
@@ -159,7 +159,8 @@ fn a_stray_receipt_does_not_meet_a_hand_over() {
         let shared = Arc::new(Component::new(referenced(0)));
         let other = shared.clone();
         let free = State::new(PAGE, 0, State::FREE);
-        let manager = thread::spawn(move || Control::restate(other.record(), free));
+        let manager =
+            thread::spawn(move || Control::restate(other.record(), other.record().load(), free));
         assert!(shared.client().cbuf2buf(ID, 0, 1, B).is_err());
         let restated = manager.join().unwrap();
         let expected = if restated { free } else { referenced(0) };
@@ -215,6 +216,132 @@ fn shrinking_and_allocation_do_not_both_get_a_shelved_buffer() {
         let told = TOLD.get() == 1;
         assert_eq!([allocated, told, taken].iter().filter(|b| **b).count(), 1);
         assert_eq!(taken, record.load().page_number() == 0);
+    });
+}
+
+/// Buffers that go between the ring, a thread's shelf and a freelist several at once.
+const MANY: [CbufId; 4] = [CbufId(3), CbufId(4), CbufId(5), CbufId(6)];
+
+/// A client to whom some buffers were handed over, and thread 0 of it.
+fn with_buffers(ids: &[CbufId]) -> Component {
+    let component = Component::new(State::EMPTY);
+    for (page, id) in (PAGE..).zip(ids) {
+        let state = State::new(page, 0, State::FREE);
+        let record = &component.leaves[id.0 as usize];
+        record.state.store(state.0, Ordering::SeqCst);
+    }
+    component.ring.hand_over(&mut Producer::default(), ids);
+    libcbuf::thread::enter(0);
+    component
+}
+
+fn allocate_all(client: &Client) -> Vec<CbufId> {
+    std::iter::from_fn(|| client.try_alloc(1).ok().map(|(_, id)| id)).collect()
+}
+
+/// As the manager takes what is idle at its owner's.
+fn take(component: &Component, id: CbufId) -> bool {
+    let record = &component.leaves[id.0 as usize];
+    let on_a_shelf = || component.shelves.lists(id, 0);
+    let listed = || Control::is_listed(record, on_a_shelf);
+    Control::withdraw(record) != Withdrawn::InUse
+        || Control::take_idle(record, 0, listed, light_barrier)
+}
+
+/// The manager takes a buffer while a thread of its owner's does something to them all, and then
+/// allocates what there is: one of them has it, or the manager is told of it.
+fn one_has_it(
+    handed: &'static [CbufId],
+    wanted: CbufId,
+    begin: fn(&Client) -> Vec<CbufId>,
+    go_on: fn(&Client, Vec<CbufId>),
+) {
+    loom::model(move || {
+        let shared = Arc::new(with_buffers(handed));
+        let client = shared.client();
+        let held = begin(&client);
+        let other = shared.clone();
+        let manager = thread::spawn(move || take(&other, wanted));
+        go_on(&client, held);
+        let mut allocated = allocate_all(&client);
+        let taken = manager.join().unwrap();
+        // What was told of is garbage of the manager's, and no other is missing.
+        let told = TOLD.get() == 1;
+        let has = allocated.contains(&wanted);
+        assert_eq!([has, told, taken].iter().filter(|b| **b).count(), 1);
+        let state = shared.leaves[wanted.0 as usize].load();
+        assert!(
+            has || !state.has(State::FREE),
+            "its id cannot be used again"
+        );
+        allocated.push(wanted);
+        allocated.sort_unstable();
+        allocated.dedup();
+        assert_eq!(allocated, handed);
+    });
+}
+
+fn give_back(client: &Client, ids: Vec<CbufId>) {
+    for id in ids {
+        // SAFETY: allocated, and given up.
+        unsafe { client.cbuf_free(id) };
+    }
+}
+
+/// All on the shelf but what had no room there: that, and some that were there, are in the list.
+fn spilt(client: &Client) -> Vec<CbufId> {
+    give_back(client, allocate_all(client));
+    Vec::new()
+}
+
+#[test]
+fn what_goes_from_the_ring_to_a_shelf_is_allocated_or_taken() {
+    for wanted in [0, 1] {
+        one_has_it(
+            &[ID, CbufId(4)],
+            CbufId(3 + wanted),
+            |_| Vec::new(),
+            |_, _| {},
+        );
+    }
+}
+
+#[test]
+fn what_goes_from_a_shelf_to_the_list_is_allocated_or_taken() {
+    // The last but one of a full shelf is linked, and so is the last.
+    for wanted in [MANY[1], MANY[2]] {
+        one_has_it(&MANY, wanted, allocate_all, give_back);
+    }
+}
+
+#[test]
+fn what_goes_from_the_list_to_a_shelf_is_allocated_or_taken() {
+    for wanted in [MANY[1], MANY[2]] {
+        one_has_it(&MANY, wanted, spilt, |_, _| {});
+    }
+}
+
+/// Two threads take from the same list, several at once.
+#[test]
+fn what_two_threads_take_from_a_list_is_one_s_alone() {
+    loom::model(|| {
+        let shared = Arc::new(with_buffers(&MANY));
+        let client = Arc::new(shared.client());
+        spilt(&client);
+        let other = client.clone();
+        let thread = thread::spawn(move || {
+            libcbuf::thread::enter(1);
+            other.try_alloc(1).ok().map(|(_, id)| id)
+        });
+        // Two from the shelf, then from the list.
+        let mine: Vec<_> = (0..3).filter_map(|_| client.try_alloc(1).ok()).collect();
+        let theirs = thread.join().unwrap();
+        let mut all: Vec<_> = mine.into_iter().map(|(_, id)| id).chain(theirs).collect();
+        let count = all.len();
+        assert!(count >= 3);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
     });
 }
 
@@ -303,7 +430,18 @@ fn the_collector_leaves_what_is_passed_on() {
     });
 }
 
-/// The same collector, believing its first pass: the check above can fail.
+/// The short way, which the manager takes first.
+#[test]
+fn the_short_way_leaves_what_is_passed_on() {
+    collect_beside_a_chain(|records| {
+        let [a, others @ ..] = records else {
+            return false;
+        };
+        is_garbage(*a, others.iter().copied(), Counts::default()).is_some()
+    });
+}
+
+/// The collector of two passes, believing its first: the check above can fail.
 #[test]
 #[should_panic(expected = "B's buffer was collected")]
 fn a_collector_that_looks_once_does_not() {

@@ -1,14 +1,16 @@
-//! One component's client: its shelves and freelists over its pool, and allocation from them.
-//! `release` sends and frees, `receive` receives. Source: CBUFs, sections 2.3 and 3.6.
+//! One component's client: its shelves and freelists over its pool, and allocation from a shelf.
+//! `stock` fills shelves, `release` sends and frees, `receive` receives. Source: CBUFs, sections
+//! 2.3 and 3.6.
 
 use crate::freelist::Freelist;
 use crate::meta::{CbufId, ORDERS, Record, State, last_byte, order_with};
-use crate::primitive::{AtomicBool, AtomicU32, Ordering};
+use crate::primitive::{AtomicBool, AtomicU32};
 use crate::ring::Ring;
 use crate::shelf::{Shelf, Shelves};
 use crate::thread;
 use crate::trie::Trie;
 use abi::{ComponentId, Error};
+use core::ptr::NonNull;
 use crossbeam_utils::CachePadded;
 
 /// The manager as the library calls it (interface `cbuf`).
@@ -39,13 +41,13 @@ pub trait Manager: Sync {
 /// The component's one client.
 pub struct Client {
     pub(crate) trie: Trie,
-    ring: *const Ring,
-    shelves: *const Shelves,
+    pub(crate) ring: *const Ring,
+    shelves: NonNull<Shelves>,
     /// Each on a cache line of its own: threads that allocate different sizes do not meet.
     free: [CachePadded<Freelist>; ORDERS],
     /// Held by the thread that drains the ring. Never waited for: a preempted holder must not
     /// stop others, they ask the manager instead.
-    draining: AtomicBool,
+    pub(crate) draining: AtomicBool,
     pub(crate) manager: &'static dyn Manager,
 }
 
@@ -80,7 +82,8 @@ impl Client {
             // SAFETY: the caller's promise.
             trie: unsafe { Trie::new(root, leaves) },
             ring,
-            shelves,
+            // SAFETY: memory that the caller promises to be there is not at address 0.
+            shelves: unsafe { NonNull::new_unchecked(shelves.cast_mut()) },
             free: core::array::from_fn(|_| CachePadded::default()),
             draining: AtomicBool::new(false),
             manager,
@@ -117,34 +120,18 @@ impl Client {
             let record = unsafe { self.trie.known(offset) };
             let state = record.load();
             if Shelf::is_idle(state) {
-                return Ok(Allocated {
-                    address: state.address() as *mut u8,
-                    id: offset.id(),
-                    record,
-                    bytes: state.bytes(),
-                });
+                return Ok(Allocated::new(offset.id(), record, state));
             }
             // The manager wants it, or took it.
             self.free_rarely(offset);
         }
-        self.allocate_listed(last, wait)
-    }
-
-    /// Off the path that is short.
-    #[cold]
-    #[inline(never)]
-    fn allocate_listed(&self, last: usize, wait: bool) -> Result<Allocated<'_>, Error> {
-        let order = order_with(last).ok_or(Error::BadSize)?;
-        match self.take(order) {
-            Some(taken) => Ok(taken),
-            None => self.refill(order, wait),
-        }
+        self.allocate_rarely(last, wait)
     }
 
     #[inline]
     pub(crate) fn shelves(&self) -> &Shelves {
         // SAFETY: valid for the client's life (contract of `new`), and only atomics.
-        unsafe { &*self.shelves }
+        unsafe { self.shelves.as_ref() }
     }
 
     #[inline]
@@ -152,92 +139,6 @@ impl Client {
         // The order comes from this component's own record; should it be overwritten there, the
         // component gets its own buffers in the wrong sizes, each as long as its record says.
         &self.free[(order as usize).min(ORDERS - 1)]
-    }
-
-    /// Pops a buffer of exactly this order.
-    #[inline]
-    fn take(&self, order: u32) -> Option<Allocated<'_>> {
-        // Each round takes a record out of the list, so the loop ends with the list.
-        loop {
-            let (id, record) = self.list(order).pop(&self.trie)?;
-            record.clear_link();
-            let mut state = record.load();
-            const CHECKED: u64 = State::REFERENCES | State::INCONSISTENT | State::FREE;
-            while state.0 & CHECKED == State::FREE && state.page_number() != 0 {
-                let new = State(state.0 - State::FREE + State::EXCLUSIVE + 1);
-                match record.exchange(state, new) {
-                    Ok(()) => {
-                        return Some(Allocated {
-                            address: state.address() as *mut u8,
-                            id,
-                            record,
-                            bytes: state.bytes(),
-                        });
-                    }
-                    Err(now) => state = now,
-                }
-            }
-            self.discard(record);
-        }
-    }
-
-    /// Forgets a popped record that the manager took back: from here on its id may be used for
-    /// another buffer.
-    #[cold]
-    fn discard(&self, record: &Record) {
-        record.state.fetch_and(!State::FREE, Ordering::SeqCst);
-    }
-
-    #[cold]
-    fn refill(&self, order: u32, wait: bool) -> Result<Allocated<'_>, Error> {
-        if self.drain() > 0
-            && let Some(taken) = self.take(order)
-        {
-            return Ok(taken);
-        }
-        loop {
-            let ready = self.manager.collect(order, wait)?;
-            self.drain();
-            // What was handed over may be larger than asked.
-            if let Some(taken) = (order..ORDERS as u32).find_map(|o| self.take(o)) {
-                return Ok(taken);
-            }
-            if !wait && ready == 0 {
-                return Err(Error::NoMemory);
-            }
-        }
-    }
-
-    /// Moves what the manager handed over into the freelists, unless another thread is at it.
-    fn drain(&self) -> usize {
-        // Acquire and the release below: each drainer sees the index its predecessor left.
-        if self.draining.swap(true, Ordering::Acquire) {
-            return 0;
-        }
-        // Neighbours of one size go into their list together.
-        let mut chain: Option<(CbufId, &Record, u32)> = None;
-        let list = |(top, bottom, order)| self.list(order).push_all(top, bottom);
-        // SAFETY: valid for the client's life (contract of `new`); `draining` is ours, so there
-        // is one consumer.
-        let count = unsafe { &*self.ring }.drain(|id| {
-            let Some(record) = self.trie.record(id) else {
-                return;
-            };
-            let order = record.load().order();
-            chain = match chain {
-                Some((top, bottom, same)) if same == order => {
-                    record.set_link(top.0);
-                    Some((id, bottom, order))
-                }
-                other => {
-                    other.map(list);
-                    Some((id, record, order))
-                }
-            };
-        });
-        chain.map(list);
-        self.draining.store(false, Ordering::Release);
-        count
     }
 
     /// This component's record of `id`, for inspection.
@@ -261,7 +162,18 @@ pub(crate) struct Allocated<'c> {
     pub bytes: usize,
 }
 
-impl Allocated<'_> {
+impl<'c> Allocated<'c> {
+    /// What a record says of a buffer that is its finder's now.
+    #[inline]
+    pub fn new(id: CbufId, record: &'c Record, state: State) -> Self {
+        Self {
+            address: state.address() as *mut u8,
+            id,
+            record,
+            bytes: state.bytes(),
+        }
+    }
+
     #[inline]
     fn parts(self) -> (*mut u8, CbufId) {
         (self.address, self.id)

@@ -51,26 +51,46 @@ impl Freelist {
         }
     }
 
-    /// Takes the top record. Lock-free. A head or link that names no record (the component
-    /// overwrote its own metadata) empties the list.
+    /// Whether there is nothing to pop at that moment.
     #[inline]
-    pub fn pop<'t>(&self, trie: &'t Trie) -> Option<(CbufId, &'t Record)> {
-        // Acquire: pairs with the release in `push`; later exchanges continue its release
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: a pop finds out.
+        self.head.load(Ordering::Relaxed) as u32 == Record::END
+    }
+
+    /// Takes as many records from the top as there are places in `ids`, or all; answers how many.
+    /// Lock-free. A head or link that names no record (the component overwrote its own metadata)
+    /// ends the list.
+    #[inline]
+    pub fn pop_some(&self, trie: &Trie, ids: &mut [CbufId]) -> usize {
+        // Acquire: pairs with the release in `push_all`; later exchanges continue its release
         // sequence, so records further down are visible too.
         let mut head = self.head.load(Ordering::Acquire);
         loop {
-            let id = head as u32;
-            if id == Record::END {
-                return None;
+            if head as u32 == Record::END {
+                return 0;
             }
-            let found = trie.record(CbufId(id)).filter(|_| id != 0);
-            let next = found.map_or(Record::END, Record::link);
+            let (mut next, mut count) = (head as u32, 0);
+            while next != Record::END
+                && let Some(place) = ids.get_mut(count)
+            {
+                let id = CbufId(next);
+                next = match trie.record(id).filter(|_| id != CbufId::NONE) {
+                    Some(record) => {
+                        *place = id;
+                        count += 1;
+                        record.link()
+                    }
+                    None => Record::END,
+                };
+            }
+            // As long as nobody changed the head, nobody changed the links below it.
             let new = (head & !ID).wrapping_add(CHANGE) | next as u64;
             match self
                 .head
                 .compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire)
             {
-                Ok(_) => return found.map(|record| (CbufId(id), record)),
+                Ok(_) => return count,
                 Err(now) => head = now,
             }
         }

@@ -28,6 +28,7 @@ mod release;
 pub mod ring;
 pub mod shelf;
 pub mod slab;
+mod stock;
 pub mod thread;
 pub mod trie;
 

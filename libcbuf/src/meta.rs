@@ -91,6 +91,7 @@ impl State {
     /// All flags.
     pub const FLAGS: u64 = 31 << 18;
     pub const ORDER_SHIFT: u32 = 23;
+    pub const ORDER: u64 = 31 << Self::ORDER_SHIFT;
     pub const PAGE_SHIFT: u32 = 28;
 
     #[inline]
@@ -263,11 +264,17 @@ impl Record {
         (self.receivers.load(Ordering::Relaxed) >> 32) as u32
     }
 
+    /// Whether the record is in a freelist, or about to be.
+    #[inline]
+    pub fn is_linked(&self) -> bool {
+        self.receivers.load(Ordering::SeqCst) & Self::LINK != 0
+    }
+
     /// Makes a record that was taken out of a freelist one that was sent to nobody.
     #[inline]
     pub fn clear_link(&self) {
-        // Relaxed: this component's own; others see it no later than what it sends.
-        self.receivers.store(0, Ordering::Relaxed);
+        // Release: a manager that does not see the link sees where the buffer is listed instead.
+        self.receivers.store(0, Ordering::Release);
     }
 
     /// Whom this component has sent the buffer to.

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::meta::{CbufId, Record, RecordOffset, State};
 use crate::primitive::Ordering;
+use crate::shelf::Shelf;
 use crate::thread;
 use abi::ComponentId;
 
@@ -88,12 +89,30 @@ impl Client {
     #[inline(never)]
     pub(crate) fn free_rarely(&self, offset: RecordOffset) {
         let id = offset.id();
-        if let Some(record) = self.trie.record(id) {
-            let state = record.load();
-            if state.references() > 0 || state.has(State::INCONSISTENT) {
-                self.release_from(id, record, state);
+        let Some(record) = self.trie.record(id) else {
+            return;
+        };
+        let state = record.load();
+        if Shelf::is_idle(state) {
+            let order = state.order();
+            let shelf = self.shelves().of(thread::current(), order);
+            if let Some(shelf) = shelf.filter(|shelf| shelf.is_full()) {
+                self.spill(shelf, order);
+                if shelf.put(offset, record) {
+                    return;
+                }
             }
         }
+        if state.references() > 0 || state.has(State::INCONSISTENT) {
+            self.release_from(id, record, state);
+        }
+    }
+
+    /// Forgets a record that the manager took back while it lay in a list, in the ring or on a
+    /// shelf: from here on its id may be used for another buffer.
+    #[cold]
+    fn discard(&self, record: &Record) {
+        record.state.fetch_and(!State::FREE, Ordering::SeqCst);
     }
 
     /// Drops one reference that the caller holds.
@@ -106,6 +125,9 @@ impl Client {
     #[inline]
     fn release_from(&self, id: CbufId, record: &Record, mut state: State) {
         loop {
+            if state.has(State::INCONSISTENT) {
+                return self.discard(record);
+            }
             let last = state.references() <= 1;
             let kept = state.0 & !(State::REFERENCES | State::EXCLUSIVE);
             let new = if !last {
@@ -118,7 +140,6 @@ impl Client {
             match record.exchange(state, State(new)) {
                 Ok(()) if !last => return,
                 Ok(()) if new & State::FREE != 0 => {
-                    // Or it is, and the manager took it from a shelf: whoever pops it forgets it.
                     return self.list(State(new).order()).push(id, record);
                 }
                 Ok(()) if new & State::RELINQUISH != 0 => {

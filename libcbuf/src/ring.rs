@@ -62,11 +62,18 @@ impl Ring {
     pub fn put(&self, producer: &mut Producer, ids: &[CbufId]) -> usize {
         let count = ids.len().min(self.space(producer));
         for id in &ids[..count] {
-            // Relaxed: published by the store in `hand_over`.
-            self.slots[producer.tail as usize % RING_SLOTS].store(id.0, Ordering::Relaxed);
-            producer.tail = producer.tail.wrapping_add(1);
+            self.put_one(producer, *id);
         }
         count
+    }
+
+    /// Writes an id where the producer knows that there is space: less than [`Ring::space`] were
+    /// written since it asked.
+    #[inline]
+    pub fn put_one(&self, producer: &mut Producer, id: CbufId) {
+        // Relaxed: published by the store in `hand_over`.
+        self.slots[producer.tail as usize % RING_SLOTS].store(id.0, Ordering::Relaxed);
+        producer.tail = producer.tail.wrapping_add(1);
     }
 
     /// Hands what was put here, and all of `ids` or as many as there is space for, over with one
@@ -86,22 +93,24 @@ impl Ring {
         self.head.store(0, Ordering::Release);
     }
 
-    /// Takes everything out. Only one thread at a time may be in here. Answers how many.
-    pub fn drain(&self, mut each: impl FnMut(CbufId)) -> usize {
+    /// Takes at most `most` ids out, the oldest first. Only one thread at a time may be in here.
+    /// Answers how many.
+    #[inline]
+    pub fn take(&self, most: usize, mut each: impl FnMut(CbufId)) -> usize {
         // Relaxed: the consumer's own index; the drain lock orders consumers.
         let mut head = self.head.load(Ordering::Relaxed);
         // Acquire: pairs with the release in `hand_over`.
         let tail = self.tail.load(Ordering::Acquire);
-        let count = (tail.wrapping_sub(head) as usize).min(RING_SLOTS);
-        for _ in 0..count {
+        let count = (tail.wrapping_sub(head) as usize).min(RING_SLOTS).min(most);
+        let end = head.wrapping_add(count as u32);
+        while head != end {
+            let slot = &self.slots[head as usize % RING_SLOTS];
             // Relaxed: ordered by the acquire above.
-            each(CbufId(
-                self.slots[head as usize % RING_SLOTS].load(Ordering::Relaxed),
-            ));
+            each(CbufId(slot.load(Ordering::Relaxed)));
             head = head.wrapping_add(1);
         }
         // Release: pairs with the acquire in `space`; the slots were read before.
-        self.head.store(head, Ordering::Release);
+        self.head.store(end, Ordering::Release);
         count
     }
 }

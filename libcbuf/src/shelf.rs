@@ -9,15 +9,24 @@
 //! sees the flag, and the thread looks each time after it took a buffer away and after it put one
 //! there. So the thread's half of the exchange costs no barrier.
 
-use crate::meta::{CbufId, ORDERS, Record, RecordOffset, State};
+use crate::meta::{CbufId, Record, RecordOffset, State};
 use crate::primitive::{AtomicU32, Ordering, light_barrier};
 use crate::thread::THREADS;
 
 /// Buffers on one shelf.
+#[cfg(not(loom))]
 pub const PLACES: usize = 7;
+/// Few enough for the model checker, and more than go to a freelist at once.
+#[cfg(loom)]
+pub const PLACES: usize = 3;
 /// Shelves of a thread: one an order, and a power of two.
+#[cfg(not(loom))]
 pub const CLASSES: usize = 16;
-const _: () = assert!(CLASSES >= ORDERS);
+#[cfg(not(loom))]
+const _: () = assert!(CLASSES >= crate::meta::ORDERS);
+/// The model checker's buffers are all of one size.
+#[cfg(loom)]
+pub const CLASSES: usize = 1;
 
 /// One thread's free buffers of one size.
 #[repr(C, align(32))]
@@ -47,6 +56,11 @@ impl Shelf {
     #[inline]
     pub const fn is_idle(state: State) -> bool {
         state.0.wrapping_sub(Self::IDLE) & Self::MASK == 0
+    }
+
+    /// As [`Shelf::is_idle`], also where the manager wants the buffer.
+    pub const fn may_be_idle(state: State) -> bool {
+        state.0 & Self::MASK & !State::RELINQUISH == Self::IDLE
     }
 
     /// Takes the buffer that was put here last. Only the owning thread. The caller looks at the
@@ -81,6 +95,63 @@ impl Shelf {
         }
         self.count.store(count, Ordering::Relaxed);
         false
+    }
+
+    /// Puts a buffer of this order here that was in a freelist or the ring, and is the caller's to
+    /// find a place for; answers false, and has not, where there is no room, or the manager took it
+    /// back or wants it. Only the owning thread. No look is wanted afterwards, as [`Shelf::put`] has
+    /// one: it is listed here before it is idle, or before it ceases to be linked.
+    #[inline]
+    pub fn adopt(&self, offset: RecordOffset, record: &Record, order: u32) -> bool {
+        let count = self.count.load(Ordering::Relaxed);
+        let Some(place) = self.records.get(count as usize) else {
+            return false;
+        };
+        let state = record.load();
+        let order = u64::from(order) << State::ORDER_SHIFT;
+        let says = state.0 & (Self::MASK | State::ORDER);
+        if says == State::FREE | order {
+            record.clear_link();
+            place.store(offset.0, Ordering::Relaxed);
+            self.count.store(count + 1, Ordering::Release);
+            let idle = State(state.0 - State::FREE + Self::IDLE);
+            if record.exchange(state, idle).is_ok() {
+                return true;
+            }
+            self.count.store(count, Ordering::Relaxed);
+        } else if says == Self::IDLE | order {
+            place.store(offset.0, Ordering::Relaxed);
+            self.count.store(count + 1, Ordering::Release);
+            light_barrier();
+            // It is listed here from now on.
+            record.clear_link();
+            return true;
+        }
+        false
+    }
+
+    /// Whether nothing is here.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether there is room for no more.
+    pub fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) as usize >= PLACES
+    }
+
+    /// Takes the `most` buffers that were put here last, after `link` has each listed elsewhere: so
+    /// at no time is one of them listed nowhere. Only the owning thread.
+    pub fn take_some(&self, most: usize, mut link: impl FnMut(RecordOffset)) {
+        let count = (self.count.load(Ordering::Relaxed) as usize).min(PLACES);
+        let left = count.saturating_sub(most);
+        for place in &self.records[left..count] {
+            link(RecordOffset(place.load(Ordering::Relaxed)));
+        }
+        // Release: who sees the count sees where the others are listed.
+        self.count.store(left as u32, Ordering::Release);
+        light_barrier();
     }
 
     /// What is listed at a place, for the manager: whatever the component wrote.

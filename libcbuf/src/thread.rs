@@ -5,9 +5,8 @@
 /// Numbers are below this; what is not has no shelves.
 #[cfg(not(loom))]
 pub const THREADS: usize = abi::ThreadId::MAX;
-/// The model checker knows no threads by number; shelves are checked one by one.
 #[cfg(loom)]
-pub const THREADS: usize = 0;
+pub const THREADS: usize = 2;
 
 /// The running thread. Costs four instructions in a component.
 #[cfg(cistern)]
@@ -68,7 +67,23 @@ pub fn current() -> usize {
     }
 }
 
-#[cfg(all(not(cistern), any(not(feature = "std"), loom)))]
+#[cfg(loom)]
+loom::thread_local! {
+    static NUMBER: core::cell::Cell<usize> = core::cell::Cell::new(usize::MAX);
+}
+
+/// Gives the running thread shelves, which a model's thread has not.
+#[cfg(loom)]
+pub fn enter(number: usize) {
+    NUMBER.with(|place| place.set(number));
+}
+
+#[cfg(loom)]
+pub fn current() -> usize {
+    NUMBER.with(core::cell::Cell::get)
+}
+
+#[cfg(all(not(cistern), not(feature = "std"), not(loom)))]
 #[inline]
 pub fn current() -> usize {
     usize::MAX

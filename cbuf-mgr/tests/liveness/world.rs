@@ -4,7 +4,7 @@
 //! [`Collection`]; only the order in which a thread makes its accesses is told again here.
 
 use abi::ComponentId;
-use cbuf_mgr::liveness::{Collection, Counts, Look, Pass, Verdict};
+use cbuf_mgr::liveness::{Collection, Counts, Look, Pass, Verdict, is_garbage};
 use libcbuf::meta::{Record, State};
 use libcbuf::primitive::Ordering::SeqCst;
 use stateright::{Model, Property};
@@ -90,8 +90,12 @@ pub enum Collector {
         component: usize,
         seen: Vec<u64>,
     },
-    /// One pass: how many words it read, and their sums.
-    OnePass {
+    /// Ours for what is simple: what it read so far.
+    Short {
+        seen: Vec<u64>,
+    },
+    /// In an order of its own: how many words it read, and their sums.
+    Ordered {
         read: usize,
         sent: u32,
         received: u32,
@@ -119,8 +123,21 @@ impl World {
 #[derive(Clone, Copy)]
 pub enum Kind {
     Ours,
+    /// Ours for what is simple.
+    Short,
     /// The paper's, which does not say in what order it reads a component's words.
     OnePass([Word; 3]),
+    /// As [`Kind::Short`], each record's sends before its references.
+    Hasty,
+}
+
+/// Which component's word is read at a step, where the collector is no code of ours.
+fn ordered(kind: Kind, step: usize) -> (usize, Word) {
+    match (kind, step.checked_sub(COMPONENTS)) {
+        (Kind::OnePass(order), _) => (step / order.len(), order[step % order.len()]),
+        (_, None) => (step, Word::Received),
+        (_, Some(step)) => (step / 2, [Word::Sent, Word::References][step % 2]),
+    }
 }
 
 pub struct Protocol {
@@ -175,6 +192,69 @@ impl Look for Replay<'_> {
     }
 }
 
+/// Answers what was read before, in whatever records, and after that what stands there now.
+struct ReplayAll<'w> {
+    seen: &'w [u64],
+    words: &'w [Words; COMPONENTS],
+    reads: Cell<usize>,
+    fresh: Cell<Option<(usize, Word, u64)>>,
+}
+
+impl ReplayAll<'_> {
+    /// What the short way says; nothing where it has not read all that it wants.
+    fn verdict(&self) -> Option<Verdict> {
+        let of = |at| OneOf { all: self, at };
+        let garbage = is_garbage(of(0), (1..COMPONENTS).map(of), Counts::default());
+        let verdict = garbage.map_or(Verdict::Live, |_| Verdict::Garbage);
+        self.fresh.get().is_none().then_some(verdict)
+    }
+}
+
+#[derive(Clone)]
+struct OneOf<'r, 'w> {
+    all: &'r ReplayAll<'w>,
+    at: usize,
+}
+
+impl OneOf<'_, '_> {
+    fn read(&self, word: Word, value: impl FnOnce(&Record) -> u64) -> u64 {
+        let all = self.all;
+        let index = all.reads.replace(all.reads.get() + 1);
+        all.seen.get(index).copied().unwrap_or_else(|| {
+            let value = value(&all.words[self.at].record());
+            if index == all.seen.len() {
+                all.fresh.set(Some((self.at, word, value)));
+            }
+            value
+        })
+    }
+}
+
+impl Look for OneOf<'_, '_> {
+    fn sent(&self) -> u32 {
+        self.read(Word::Sent, |r| u64::from(Look::sent(&r))) as u32
+    }
+    fn received(&self) -> u32 {
+        self.read(Word::Received, |r| u64::from(Look::received(&r))) as u32
+    }
+    // What they say changes no verdict.
+    fn sent_to(&self) -> u64 {
+        0
+    }
+    fn is_referenced(&self) -> bool {
+        self.read(Word::References, |r| u64::from(Look::is_referenced(&r))) != 0
+    }
+}
+
+fn replay<'w>(seen: &'w [u64], words: &'w [Words; COMPONENTS]) -> ReplayAll<'w> {
+    ReplayAll {
+        seen,
+        words,
+        reads: Cell::new(0),
+        fresh: Cell::new(None),
+    }
+}
+
 /// Component ids are from 1: 0 is `init`, which has no buffers.
 fn id(component: usize) -> ComponentId {
     ComponentId(component as u16 + 1)
@@ -201,8 +281,13 @@ impl Protocol {
                 let (word, value) = replay.fresh.get()?;
                 Some((*component, word, value))
             }
-            (Collector::OnePass { read, .. }, Kind::OnePass(order)) => {
-                let (component, word) = (read / order.len(), order[read % order.len()]);
+            (Collector::Short { seen }, _) => {
+                let replay = replay(seen, &world.words);
+                replay.verdict();
+                replay.fresh.get()
+            }
+            (Collector::Ordered { read, .. }, kind) => {
+                let (component, word) = ordered(kind, *read);
                 let words = world.words[component];
                 let value = match word {
                     Word::Sent => u64::from(words.sent),
@@ -250,7 +335,11 @@ impl Protocol {
                     None
                 }
             }
-            Collector::OnePass {
+            Collector::Short { seen } => {
+                seen.push(value);
+                replay(seen, &world.words).verdict()
+            }
+            Collector::Ordered {
                 read,
                 sent,
                 received,
@@ -287,7 +376,8 @@ impl Protocol {
                 component: 0,
                 seen: Vec::new(),
             },
-            Kind::OnePass(_) => Collector::OnePass {
+            Kind::Short => Collector::Short { seen: Vec::new() },
+            Kind::OnePass(_) | Kind::Hasty => Collector::Ordered {
                 read: 0,
                 sent: 0,
                 received: 0,

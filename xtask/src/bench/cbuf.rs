@@ -34,8 +34,8 @@ const CALLS: [(&str, &str, Option<f64>); 7] = [
     ("send", "cbuf_send", Some(8.0)),
     ("receive", "cbuf2buf", Some(30.0)),
     ("send-first", "cbuf_send, first to a component", None),
-    ("alloc-listed", "cbuf_alloc, from the freelist", None),
-    ("free-listed", "cbuf_free, to the freelist", None),
+    ("alloc-many", "cbuf_alloc, 32 held at once", None),
+    ("free-many", "cbuf_free, 32 held at once", None),
 ];
 const ROUND_TRIP: f64 = 500.0;
 /// Cycles by what, who and pages.
