@@ -197,11 +197,9 @@ impl World {
         }
         // Whoever is told looks again at once.
         for thread in told(&self.host, |thread| u32::from(thread.0)) {
-            // One that found memory while others were told is told in vain.
-            let Some(place) = self.waiting.iter().position(|w| w.thread == thread) else {
-                continue;
-            };
-            let waiter = self.waiting.swap_remove(place);
+            let place = self.waiting.iter().position(|w| w.thread == thread);
+            // Nobody is told who does not wait.
+            let waiter = self.waiting.swap_remove(place.unwrap());
             let component = ComponentId(waiter.component);
             self.host
                 .with(|m| m.unblocked(component, ThreadId(thread), 1));

@@ -141,12 +141,13 @@ impl World {
             let place = PHASES.iter().position(|p| *p == phase).unwrap();
             self.ids[place] = id;
         };
-        // Nine at once: a shelf takes seven of them, the freelist two.
+        // Nine at once: a shelf takes seven of them; for the eighth, four of these go to the freelist.
         let many: Vec<_> = (0..9)
             .map(|_| Buffer::try_alloc(h, PAGE).unwrap())
             .collect();
-        at(Phase::Listed, many[8].id());
-        at(Phase::Shelved, many[6].id());
+        at(Phase::Listed, many[6].id());
+        let shelved = many[8].id();
+        at(Phase::Shelved, shelved);
         many.into_iter().for_each(drop);
         let new = |byte| {
             // Larger, so that what lies idle in small stays there.
@@ -201,20 +202,23 @@ impl World {
         self.ring_tail = self.host.ring_word(H, 0).load(SeqCst) as usize;
         let last = self.host.ring_word(H, 32 + (self.ring_tail - 1) % 512);
         at(Phase::Ringed, CbufId(last.load(SeqCst)));
-        let mut counts = (0..64 * 16).map(|n| (n * 8, self.host.shelf_word(H, n * 8).load(SeqCst)));
-        self.shelf = counts.find(|(_, count)| *count == 7).unwrap().0;
+        let word = |n| self.host.shelf_word(H, n).load(SeqCst);
+        let lists = |shelf| (1..=word(shelf)).any(|n| word(shelf + n as usize) == shelved.0 << 5);
+        self.shelf = (0..64 * 16).map(|n| n * 8).find(|n| lists(*n)).unwrap();
         drop(garbage);
         for phase in PHASES {
             let state = self.record(phase).load();
             let flags = state.0 & (State::FREE | State::EXCLUSIVE | State::INCONSISTENT);
             let expected = match phase {
-                Phase::Ringed | Phase::Listed => (0, State::FREE),
-                Phase::Shelved | Phase::Exclusive => (1, State::EXCLUSIVE),
+                Phase::Ringed => (0, State::FREE),
+                Phase::Listed | Phase::Shelved | Phase::Exclusive => (1, State::EXCLUSIVE),
                 Phase::Garbage | Phase::Passed => (0, 0),
                 Phase::Coming | Phase::Secret => (0, State::INCONSISTENT),
                 _ => (1, 0),
             };
             assert_eq!((state.references(), flags), expected, "{phase:?}");
+            let linked = self.record(phase).is_linked();
+            assert_eq!(linked, phase == Phase::Listed, "{phase:?}");
         }
     }
 
