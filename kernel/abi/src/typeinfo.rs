@@ -148,9 +148,4 @@ impl TypeInfo {
     pub fn is_leaf(&self) -> bool {
         self.equality == Equality::RegionAndData
     }
-
-    /// Can its last copy go at once, with nothing else to take apart?
-    pub fn is_simple(&self) -> bool {
-        self.holds == Holds::Nothing && self.mapping.is_none() && self.level.is_none()
-    }
 }

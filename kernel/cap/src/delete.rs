@@ -18,7 +18,7 @@
 //! What becomes of the memory: [`crate::reclaim`].
 
 use crate::captype::{Holds, info};
-use crate::slot::SlotRef;
+use crate::slot::{Cap, SlotRef};
 use crate::{Caps, Platform};
 use abi::Error;
 use abi::captype::CapType;
@@ -69,24 +69,24 @@ impl<P: Platform> Caps<P> {
             return Err(Error::NoCapability);
         }
         if !continued && !slot.is_deleting() {
-            if self.deletion_pending() && self.is_last(slot) {
+            if slot.info().is_mapping() || self.has_copies(slot) {
+                return self.begin_delete(slot, budget);
+            }
+            if self.deletion_pending() {
                 let _ = self.finish_deletions(budget);
                 return Err(Error::Again);
             }
-            if !self.is_last(slot) {
-                return self.begin_delete(slot, budget);
+            budget.spend(REMOVE)?;
+            self.begin_last(slot, budget);
+            if !self.deletion_pending() {
+                self.unfinished = None;
+                return Ok(());
             }
-            self.begin_delete(slot, budget)?;
         }
         self.unfinished = Some(slot);
         self.finish_deletions(budget)?;
         self.unfinished = None;
         Ok(())
-    }
-
-    /// Does an object go with it?
-    fn is_last(&self, slot: SlotRef) -> bool {
-        !slot.info().is_mapping() && !self.has_copies(slot)
     }
 
     /// Is something half deleted?
@@ -126,13 +126,32 @@ impl<P: Platform> Caps<P> {
             self.mdb.remove(slot);
             return Ok(());
         }
-        budget.charge(self.platform.destroyed(&cap));
-        if line.is_simple() && !(self.has_descendants(slot) && self.is_uncovered(slot)) {
-            self.finish(slot);
-            return Ok(());
-        }
-        self.push(slot);
+        self.begin_last(slot, budget);
         Ok(())
+    }
+
+    /// Removes a last copy, with its object, or marks it and puts it on the list.
+    fn begin_last(&mut self, slot: SlotRef, budget: &mut Budget) {
+        let cap = slot.cap();
+        budget.charge(self.platform.destroyed(&cap));
+        if self.has_something_in(&cap) {
+            return self.push(slot);
+        }
+        let uncovered = self.is_uncovered(slot);
+        if uncovered && self.has_descendants(slot) {
+            return self.push(slot);
+        }
+        self.finish(slot, uncovered);
+    }
+
+    /// Is there anything to take apart in the object, or may there be?
+    fn has_something_in(&self, cap: &Cap) -> bool {
+        let line = info(cap.ty);
+        line.holds != Holds::Nothing
+            || line.level.is_some()
+            || line
+                .mapping
+                .is_some_and(|mapping| self.is_mapped(cap, mapping))
     }
 
     /// Marks a last copy and puts it on top of the list.
@@ -166,8 +185,9 @@ impl<P: Platform> Caps<P> {
             return Ok(());
         };
         if self.take_apart(top, budget)? {
+            let uncovered = self.is_uncovered(top);
             self.pop(top.data());
-            self.finish(top);
+            self.finish(top, uncovered);
         }
         Ok(())
     }

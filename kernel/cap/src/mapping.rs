@@ -117,6 +117,17 @@ fn check_modify(cap: &Cap, part: Place, asked: MapFlags) -> Result<Change, Error
     Change::to(allowed(cap.ty, cap.rights, asked)?)
 }
 
+/// Between which keys the mappings (of type `mapping`) of the object stand.
+fn mappings(object: &Cap, mapping: CapType) -> (Key, Key) {
+    let first = Cap {
+        ty: mapping,
+        data: [0; 2],
+        ..*object
+    }
+    .key();
+    (first, first.after_region())
+}
+
 /// A table capability, checked. Errors: `WrongType`, `NoRight`.
 fn table_of(slot: SlotRef, rights: Rights) -> Result<(u64, Level), Error> {
     let level = info(slot.ty()).level.ok_or(Error::WrongType)?;
@@ -424,6 +435,15 @@ impl<P: Platform> Caps<P> {
         self.mdb.remove(slot);
     }
 
+    /// Has the object a mapping, of type `mapping`?
+    pub(crate) fn is_mapped(&self, object: &Cap, mapping: CapType) -> bool {
+        let found = self.mdb.first_from(&mappings(object, mapping).0);
+        found.is_some_and(|slot| {
+            let same_region = slot.base() == object.base && slot.bytes() == object.bytes;
+            same_region && slot.ty() == mapping
+        })
+    }
+
     /// Destroys every mapping (of type `mapping`) of the object. Errors: `Again`.
     pub(crate) fn unmap_everywhere(
         &mut self,
@@ -431,13 +451,7 @@ impl<P: Platform> Caps<P> {
         mapping: CapType,
         budget: &mut Budget,
     ) -> Result<(), Error> {
-        let first = Cap {
-            ty: mapping,
-            data: [0; 2],
-            ..*object
-        }
-        .key();
-        let last = first.after_region();
+        let (first, last) = mappings(object, mapping);
         while let Some(slot) = self.mdb.first_from(&first) {
             if slot.key() > last {
                 break;

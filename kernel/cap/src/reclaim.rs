@@ -73,17 +73,16 @@ impl<P: Platform> Caps<P> {
 
     /// Does the memory of the last copy in `slot` have nobody else above it?
     pub(crate) fn is_uncovered(&self, slot: SlotRef) -> bool {
-        slot.info().is_memory() && self.mdb.ancestor(slot).is_none()
+        slot.info().is_memory() && !self.mdb.is_covered(slot)
     }
 
     /// Takes a last copy, in which nothing is left, out of the database; its memory becomes an orphan
-    /// unless it is covered.
-    pub(crate) fn finish(&mut self, slot: SlotRef) {
-        let uncovered = self.is_uncovered(slot);
-        let cap = slot.cap();
+    /// if it is uncovered.
+    pub(crate) fn finish(&mut self, slot: SlotRef, uncovered: bool) {
+        let (base, bytes) = (slot.base(), slot.bytes());
         self.mdb.remove(slot);
         if uncovered {
-            self.orphan(cap.base, cap.bytes);
+            self.orphan(base, bytes);
         }
     }
 

@@ -94,6 +94,23 @@ impl Mdb {
         last_covering_before(first, slot)
     }
 
+    /// Has a last copy an ancestor? Of a type that is no leaf. Less work than to find it: where a
+    /// subtree that stands before `slot` reaches as far, that is enough.
+    pub fn is_covered(&self, slot: SlotRef) -> bool {
+        let (end, reach) = (slot.end(), slot.own_reach());
+        let mut at = slot;
+        loop {
+            let left = at.link(Side::Left).as_child();
+            if left.is_some_and(|node| node.reaches(reach)) {
+                return true;
+            }
+            match up_from(at, Side::Right) {
+                Some(before) if before.end() < end => at = before,
+                before => return before.is_some(),
+            }
+        }
+    }
+
     /// The first at or after `slot`, which is in `tree`, that ends after the address `base`.
     #[inline(always)]
     pub fn reaching_from(&self, slot: SlotRef, tree: Tree, base: u64) -> Option<SlotRef> {
@@ -112,15 +129,7 @@ impl Mdb {
             if let Some(found) = first_reaching(at.link(Side::Right), base, reach) {
                 return Some(found);
             }
-            // Up, until coming from the left.
-            loop {
-                let parent = at.parent()?;
-                let side = side_of(parent, at);
-                at = parent;
-                if side == Side::Left {
-                    break;
-                }
-            }
+            at = up_from(at, Side::Left)?;
             if at.end() > base {
                 return Some(at);
             }
@@ -218,6 +227,19 @@ pub(super) fn side_of(parent: SlotRef, child: SlotRef) -> Side {
     Side::right_if(parent.link(Side::Right).leads_to(child))
 }
 
+/// The nearest above `node` in the tree that has it at `side` below.
+#[inline(always)]
+fn up_from(node: SlotRef, side: Side) -> Option<SlotRef> {
+    let mut at = node;
+    loop {
+        let parent = at.parent()?;
+        if side_of(parent, at) == side {
+            return Some(parent);
+        }
+        at = parent;
+    }
+}
+
 /// The first in a subtree that ends after the address `base`, which is in the granule of `reach`.
 #[inline]
 fn first_reaching(link: Link, base: u64, reach: Reach) -> Option<SlotRef> {
@@ -250,15 +272,7 @@ fn last_covering_before(from: SlotRef, slot: SlotRef) -> Option<SlotRef> {
                 }
             }
         }
-        // Up, until coming from the right.
-        loop {
-            let parent = at.parent()?;
-            let side = side_of(parent, at);
-            at = parent;
-            if side == Side::Right {
-                break;
-            }
-        }
+        at = up_from(at, Side::Right)?;
         if at.end() >= end {
             return Some(at);
         }
