@@ -71,7 +71,15 @@ pub fn retype(
 
 /// Empties a slot of the CSpace; the last copy's object is gone.
 pub fn delete(cspace: CPtr, slot: CPtr) -> Result<(), Error> {
-    finish(cspace, op::cspace::DELETE, [c(slot), 0, 0, 0, 0])
+    let mut begun = false;
+    loop {
+        match done(cspace, op::cspace::DELETE, [c(slot), 0, 0, 0, 0]) {
+            Err(Error::Again) => begun = true,
+            // Somebody else carried it to its end.
+            Err(Error::NoCapability) if begun => return Ok(()),
+            other => return other,
+        }
+    }
 }
 
 /// Deletes every copy and descendant of the capability but itself.

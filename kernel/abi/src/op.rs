@@ -114,7 +114,7 @@ interfaces! {
         errors {
             NoRight "it is missing",
             BadSlot "no such slot",
-            NoCapability "the slot is empty",
+            NoCapability "the slot is empty: after Again, another has carried it to its end",
             Again "more is left to do",
         }
         /// Deletes every copy and descendant of a capability but itself, and its mappings.

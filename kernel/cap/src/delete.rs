@@ -79,7 +79,6 @@ impl<P: Platform> Caps<P> {
             budget.spend(REMOVE)?;
             self.begin_last(slot, budget);
             if !self.deletion_pending() {
-                self.unfinished = None;
                 return Ok(());
             }
         }

@@ -3,9 +3,13 @@
 use super::Outcomes;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::{build, install};
+use crate::{build, install, interrupt};
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 pub fn run(project: &Project, outcomes: &mut Outcomes) {
     outcomes.run("format", || {
@@ -46,7 +50,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
     if outcomes.wants("host tests") {
         let mut cargo = project.cargo();
         cargo.args(["test", "--workspace", "--no-fail-fast"]);
-        counted(outcomes, "host tests", cargo);
+        counted(outcomes, "host tests", cargo, None);
     }
     if !outcomes.quick && outcomes.wants("loom") {
         let mut cargo = project.cargo();
@@ -56,7 +60,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
             .env("RUSTFLAGS", "--cfg loom")
             .env("LOOM_MAX_PREEMPTIONS", "2");
         cargo.env("CARGO_TARGET_DIR", project.target().join("loom"));
-        counted(outcomes, "loom", cargo);
+        counted(outcomes, "loom", cargo, None);
     }
     if !outcomes.quick && outcomes.wants("miri") {
         match install::miri() {
@@ -65,6 +69,9 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
         }
     }
 }
+
+/// What one run under Miri may take, building included: many times what it takes.
+const MIRI_LIMIT: Duration = Duration::from_secs(600);
 
 /// Unsafe code of the pure crates, interpreted: what it does with memory and provenance is checked.
 /// The deletion list keeps addresses of slots in plain words, so provenance is allowed to be
@@ -82,7 +89,6 @@ fn miri(project: &Project, outcomes: &mut Outcomes) {
                 "--skip=clear::",
                 "--skip=page::",
                 "--skip=tlb::",
-                "--skip=random::",
                 "--skip=chain_of_cnodes",
                 "--skip=many",
                 "--skip=thousands",
@@ -124,7 +130,7 @@ fn miri(project: &Project, outcomes: &mut Outcomes) {
         );
         cargo.env("PROPTEST_CASES", "2");
         cargo.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
-        counted(outcomes, name, cargo);
+        counted(outcomes, name, cargo, Some(MIRI_LIMIT));
     }
 }
 
@@ -153,8 +159,9 @@ fn quiet(cargo: &mut Command) -> Result<(), String> {
     Err(format!("\n{}", kept.join("\n")))
 }
 
-/// Runs `cargo test` and counts what it reports. The output of failing tests is shown.
-fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command) {
+/// Runs `cargo test` and counts what it reports. The output of failing tests is shown. What takes
+/// longer than `limit` is ended and has failed.
+fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command, limit: Option<Duration>) {
     let step = Step::start(name);
     // Both streams in one pipe, so that the order holds and nothing blocks.
     let (reader, writer) = match std::io::pipe() {
@@ -166,6 +173,7 @@ fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command) {
             .stdin(Stdio::null())
             .stdout(copy)
             .stderr(writer)
+            .process_group(0)
             .spawn()
     });
     // The command holds the pipe's writing end until it is dropped.
@@ -174,6 +182,7 @@ fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command) {
         Ok(child) => child,
         Err(e) => return outcomes.count(name, Err(format!("cargo did not start: {e}"))),
     };
+    let watch = Watch::over(&child, limit);
     let (mut passed, mut failed) = (0, 0);
     let mut kept = Vec::new();
     for line in BufReader::new(reader).lines().map_while(Result::ok) {
@@ -186,6 +195,7 @@ fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command) {
         }
     }
     let ended = child.wait().is_ok_and(|status| status.success());
+    let in_time = watch.end();
     step.done(&format!("{passed} passed, {failed} failed"));
     outcomes.count_many(passed, failed);
     if !ended {
@@ -201,12 +211,47 @@ fn counted(outcomes: &mut Outcomes, name: &str, mut cargo: Command) {
             .filter(|l| !skip.iter().any(|s| l.starts_with(s)));
         let text: Vec<&str> = shown.map(String::as_str).collect();
         eprintln!("{}", text.join("\n"));
-        if failed == 0 {
-            outcomes.count(
-                name,
-                Err("cargo test did not get through, see above".into()),
-            );
+        let why = match (in_time, limit) {
+            (false, Some(limit)) => format!("it was not done within {} s", limit.as_secs()),
+            _ => "cargo test did not get through, see above".into(),
+        };
+        if failed == 0 || !in_time {
+            outcomes.count(name, Err(why));
         }
+    }
+}
+
+/// Ends a command, with all that it started, when its time is over or somebody asks to stop.
+struct Watch {
+    done: Sender<()>,
+    watcher: JoinHandle<bool>,
+}
+
+impl Watch {
+    /// Over the leader of a process group.
+    fn over(child: &Child, limit: Option<Duration>) -> Watch {
+        const LOOK: Duration = Duration::from_millis(100);
+        let (done, is_done) = channel();
+        let group = format!("-{}", child.id());
+        let started = Instant::now();
+        let watcher = std::thread::spawn(move || {
+            while is_done.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let late = limit.is_some_and(|limit| started.elapsed() > limit);
+                if late || interrupt::requested() {
+                    // It may have ended in this moment: then there is nothing to end.
+                    let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+                    return !late;
+                }
+            }
+            true
+        });
+        Watch { done, watcher }
+    }
+
+    /// The command has ended; whether it did so in time.
+    fn end(self) -> bool {
+        drop(self.done);
+        self.watcher.join().unwrap_or(true)
     }
 }
 
@@ -227,7 +272,24 @@ fn totals(line: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::totals;
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_ended_with_all_that_it_started() {
+        let limit = Duration::from_millis(200);
+        let run = |script: &str| {
+            let mut shell = Command::new("sh");
+            let mut child = shell.args(["-c", script]).process_group(0).spawn().unwrap();
+            let watch = Watch::over(&child, Some(limit));
+            let ended = child.wait().unwrap().success();
+            (ended, watch.end())
+        };
+        let begun = Instant::now();
+        assert_eq!(run("sleep 60 & sleep 60"), (false, false));
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert_eq!(run("exit 0"), (true, true));
+        assert_eq!(run("exit 1"), (false, true));
+    }
 
     #[test]
     fn totals_are_read() {

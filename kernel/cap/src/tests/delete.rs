@@ -158,6 +158,48 @@ fn who_wants_memory_carries_a_deletion_on() {
     check::world(&w);
 }
 
+/// The second to delete carries the first one's on; what it wants deleted is whole until then. What
+/// goes at once takes from neither, and the first hears of its end after it.
+#[test]
+fn one_deletion_at_a_time() {
+    let mut w = World::new();
+    w.caps.budget = 64;
+    for n in 0..2 {
+        w.make(
+            RAM,
+            CapType::L2CNode,
+            FREE_RAM + n * 4 * PAGE,
+            0,
+            FREE + n as usize,
+        )
+        .unwrap();
+        for inner in 0..20 {
+            let inner = w.caps.inner_slot(w.boot(FREE + n as usize), inner).unwrap();
+            let console = w.boot(CONSOLE);
+            w.caps.copy(inner, console, Rights::all(), false).unwrap();
+        }
+    }
+    w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, PAGE, FREE + 2)
+        .unwrap();
+    let (first, second) = (w.boot(FREE), w.boot(FREE + 1));
+    assert_eq!(w.caps.delete(first), Err(Error::Again));
+    let mut waited = 0;
+    while w.caps.deletion_pending() {
+        assert_eq!(second.ty(), CapType::L2CNode);
+        assert_eq!(w.caps.delete(second), Err(Error::Again));
+        waited += 1;
+        check::world(&w);
+    }
+    assert!(waited > 1 && first.is_empty());
+    assert_eq!(second.ty(), CapType::L2CNode);
+    assert_eq!(w.caps.delete(w.boot(FREE + 2)), Ok(()));
+    assert_eq!(w.caps.delete(first), Ok(()));
+    assert_eq!(w.caps.delete(first), Err(Error::NoCapability));
+    let (result, again) = w.until_done(|caps| caps.delete(second));
+    assert!(result == Ok(()) && again > 1);
+    check::world(&w);
+}
+
 #[test]
 fn cnodes_that_contain_themselves_and_each_other_go() {
     // Itself.
