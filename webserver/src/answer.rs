@@ -6,7 +6,8 @@ use crate::connection::{Connection, Phase};
 use crate::outbox::Outbox;
 use crate::platform::{Buffer, CommandKind, Platform};
 use crate::response::{
-    self, Connection as Field, HEAD_BYTES, MEDIA_JSON, MEDIA_TEXT, Out, Stamp, body_fields,
+    self, Connection as Field, HEAD_BYTES, MEDIA_JSON, MEDIA_TEXT, OWN_BYTES, Out, Stamp,
+    body_fields,
 };
 use crate::stats::{Counters, STATS_BYTES};
 use crate::status::{POST_ONLY, Refusal, Status};
@@ -31,11 +32,12 @@ impl<P: Platform> Desk<'_, P> {
         work: &mut Work<P::Buffer>,
         connection: &mut Connection<P::Buffer>,
     ) -> bool {
-        let room = match work.kind {
+        let room = match &work.kind {
             Kind::Lookup { .. } | Kind::Run { .. } | Kind::Report(_) | Kind::Choice { .. } => {
                 return false;
             }
             Kind::Stats => HEAD_BYTES + STATS_BYTES,
+            Kind::File(file) | Kind::NotModified(file) => OWN_BYTES + file.fields.found.len(),
             _ => HEAD_BYTES,
         };
         if !self.outbox.reserve(room, self.platform) {

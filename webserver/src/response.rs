@@ -8,7 +8,9 @@ use crate::date::{self, DATE_BYTES};
 use crate::platform::Clock;
 use crate::status::Status;
 
-/// Most bytes that [`head`] writes, with room for the fields of a file.
+/// Most bytes that [`head`] writes besides the fields that it is given.
+pub const OWN_BYTES: usize = 192;
+/// Most bytes of an answer's head, and of what goes into its body where that comes from here.
 pub const HEAD_BYTES: usize = 768;
 
 /// Names of the media numbers that the content interface lists.
@@ -184,6 +186,15 @@ fn media_name(media: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_besides_fields_fits() {
+        let longest = Status::HeaderFieldsTooLarge.line().len();
+        let field = Connection::KeepAlive.field().len();
+        assert!(longest + STAMP.len() + field <= OWN_BYTES);
+        let fields = FileFields::new(MEDIA_HTML, usize::MAX, 1, u64::from(u32::MAX));
+        assert!(OWN_BYTES + fields.found.len() <= HEAD_BYTES);
+    }
 
     #[test]
     fn heads_are_exact() {

@@ -10,6 +10,7 @@ mod kernel;
 mod load;
 mod memory;
 mod namespace;
+mod observe;
 mod pages;
 mod peer;
 mod pipes;
@@ -21,10 +22,14 @@ use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 6] = [
+const BENCHES: [(&str, &str); 7] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
+    ),
+    (
+        "observe",
+        "throughput while dashboards look, beside throughput while nobody does",
     ),
     (
         "kernel",
@@ -58,7 +63,7 @@ pub struct Built {
 /// Which image a bench measures; an error names the benches there are.
 pub fn image(name: &str) -> Result<&'static str, String> {
     match name {
-        "web" => Ok("webserver"),
+        "web" | "observe" => Ok("webserver"),
         "kernel" => Ok("bench-kernel"),
         "memory" => Ok("bench-memory"),
         "pages" => Ok("bench-pages"),
@@ -115,9 +120,15 @@ pub fn run(
             kernel: folder.join("vmlinuz"),
             ramdisk: folder.join("initrd"),
         };
-        return web::run(&setup(peer, folder.join("libcount.so")));
+        let setup = setup(peer, folder.join("libcount.so"));
+        return match name {
+            "observe" => observe::run(&setup),
+            _ => web::run(&setup),
+        };
     }
-    peer::prepare(&assets, &folder)?;
+    if name == "web" {
+        peer::prepare(&assets, &folder)?;
+    }
     peer::plugin(&assets, &folder)?;
     namespace::enter()
 }

@@ -39,7 +39,7 @@ struct Workload {
     most_switches: Option<f64>,
 }
 
-const OUR_PORT: u16 = 80;
+pub const OUR_PORT: u16 = 80;
 const MOST_SWITCHES_CLOSE: Option<f64> = Some(20.0);
 const MOST_SWITCHES_KEEP: Option<f64> = Some(8.0);
 
@@ -210,7 +210,7 @@ fn start_linux(setup: &Setup) -> Result<Guest, String> {
     Guest::start(&setup.work, "linux", &setup.plugin, &boot.map(String::from))
 }
 
-fn start_cistern(setup: &Setup) -> Result<Guest, String> {
+pub fn start_cistern(setup: &Setup) -> Result<Guest, String> {
     let boot = [
         "-m",
         "128",

@@ -28,7 +28,11 @@ pub fn bound(width: usize, height: usize, channels: usize) -> usize {
 ///
 /// Takes some 400 KiB and six rows of memory; about 60 ms a megapixel.
 pub fn png<const C: usize>(image: &Raster<&[u8], C>, out: &mut [u8]) -> Result<usize, Error> {
-    file::<C>(image.size(), |y, row| row.copy_from_slice(image.row(y)), out)
+    file::<C>(
+        image.size(),
+        |y, row| row.copy_from_slice(image.row(y)),
+        out,
+    )
 }
 
 /// Writes the colours of an image that is covered everywhere, as [`png`] does.
