@@ -188,7 +188,9 @@ fn build(project: &Project, image: Option<&str>) -> Result<(), String> {
 }
 
 fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(), String> {
-    let image = bench::image(name)?;
+    let Some(image) = bench::image(name)? else {
+        return bench::run_here(name, project, rounds);
+    };
     install::everything()?;
     build::image(project, image)?;
     let packed = compose::pack(project, image)?;

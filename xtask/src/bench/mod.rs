@@ -16,13 +16,14 @@ mod peer;
 mod pipes;
 mod plot;
 mod report;
+mod stitch;
 mod web;
 
 use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 7] = [
+const BENCHES: [(&str, &str); 8] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
@@ -51,6 +52,10 @@ const BENCHES: [(&str, &str); 7] = [
         "caps",
         "capability operations while the database grows; the database beside a list and an AA tree",
     ),
+    (
+        "stitch",
+        "panoramas of photographs with known truth: time and error beside OpenCV's stitcher",
+    ),
 ];
 
 /// What a bench needs of the build: made by the caller, since every bench wants the same.
@@ -60,19 +65,29 @@ pub struct Built {
     pub image: PathBuf,
 }
 
-/// Which image a bench measures; an error names the benches there are.
-pub fn image(name: &str) -> Result<&'static str, String> {
+/// Which image a bench measures, nothing for one that needs no machine; an error names the benches
+/// there are.
+pub fn image(name: &str) -> Result<Option<&'static str>, String> {
     match name {
-        "web" | "observe" => Ok("webserver"),
-        "kernel" => Ok("bench-kernel"),
-        "memory" => Ok("bench-memory"),
-        "pages" => Ok("bench-pages"),
-        "cbuf" => Ok("bench-cbuf"),
-        "caps" => Ok("bench-caps"),
+        "web" | "observe" => Ok(Some("webserver")),
+        "kernel" => Ok(Some("bench-kernel")),
+        "memory" => Ok(Some("bench-memory")),
+        "pages" => Ok(Some("bench-pages")),
+        "cbuf" => Ok(Some("bench-cbuf")),
+        "caps" => Ok(Some("bench-caps")),
+        "stitch" => Ok(None),
         _ => Err(format!(
             "no bench is called {name}; there are:{}",
             BENCHES.map(|(n, what)| format!("\n  {n}: {what}")).concat()
         )),
+    }
+}
+
+/// Runs a bench that has no image.
+pub fn run_here(name: &str, project: &Project, rounds: usize) -> Result<(), String> {
+    match name {
+        "stitch" => stitch::run(project, rounds),
+        _ => Err(format!("bench {name} needs a machine")),
     }
 }
 

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub enum Goal {
     /// Our figure is at most this.
     AtMost(f64),
+    /// Our figure is at least this.
+    AtLeast(f64),
     /// Ours divided by the peer's is at least this.
     RatioAtLeast(f64),
     /// Ours divided by the peer's is at most this.
@@ -57,6 +59,7 @@ impl Row {
     pub fn met(&self) -> Option<bool> {
         Some(match self.goal? {
             Goal::AtMost(most) => self.ours <= most,
+            Goal::AtLeast(least) => self.ours >= least,
             Goal::RatioAtLeast(least) => self.ratio.is_some_and(|ratio| ratio >= least),
             Goal::RatioAtMost(most) => self.ratio.is_some_and(|ratio| ratio <= most),
             Goal::RatioBelow(bound) => self.ratio.is_some_and(|ratio| ratio < bound),
@@ -67,6 +70,7 @@ impl Row {
         match self.goal {
             None => String::new(),
             Some(Goal::AtMost(most)) => format!("<= {}", number(most)),
+            Some(Goal::AtLeast(least)) => format!(">= {}", number(least)),
             Some(Goal::RatioAtLeast(least)) => format!("ratio >= {least}"),
             Some(Goal::RatioAtMost(most)) => format!("ratio <= {}", ratio_text(most)),
             Some(Goal::RatioBelow(bound)) => format!("ratio < {bound}"),
@@ -220,6 +224,8 @@ mod tests {
             Row::new("a", "x", 8.1).goal(Goal::AtMost(8.0)).met(),
             Some(false)
         );
+        let decibels = |n| Row::new("a", "x", n).goal(Goal::AtLeast(30.0)).met();
+        assert_eq!((decibels(30.0), decibels(29.9)), (Some(true), Some(false)));
         let row = Row::new("a", "x", 5.0).against("peer", 2.0, None);
         assert_eq!(row.clone().goal(Goal::RatioAtLeast(2.5)).met(), Some(true));
         assert_eq!(row.clone().goal(Goal::RatioAtMost(2.5)).met(), Some(true));

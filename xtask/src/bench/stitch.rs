@@ -1,0 +1,234 @@
+//! The image pipeline in one piece on this machine, on sets of photographs with known truth, beside
+//! OpenCV's stitcher on the same pixels: processor time of one core from decoded photographs to a
+//! panorama in memory, and how far corners are from where they belong.
+//!
+//! OpenCV comes from the Python package index into an environment below `target/`. It picks random
+//! samples, so which photographs it leaves out may differ from run to run; where it leaves any out its
+//! time and error are of less work and are not compared.
+
+use super::report::{self, Goal, Row, median};
+use crate::progress::Step;
+use crate::project::Project;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const PEER: &str = "OpenCV";
+const PACKAGES: [&str; 2] = ["opencv-python-headless", "numpy"];
+/// What was asked of the pipeline: pixels, decibels, and the time of the peer.
+const ERROR: f64 = 1.0;
+const PSNR: f64 = 30.0;
+const TIMES: f64 = 2.0;
+
+pub fn run(project: &Project, rounds: usize) -> Result<(), String> {
+    let rounds = rounds.max(1);
+    let python = python(project)?;
+    let (writer, measure) = (
+        example(project, "cistern-panorama-testset", "write")?,
+        example(project, "cistern-stitch", "measure")?,
+    );
+    let sets = project.target().join("sets");
+    let step = Step::start("making the sets");
+    output(Command::new(&writer).arg(&sets))?;
+    step.done("made");
+    let step = Step::start("stitching");
+    let ours = lines(&output(one_core(&measure).arg(rounds.to_string()))?)?;
+    step.done(&format!("{} sets", ours.len()));
+    let step = Step::start("stitching with OpenCV");
+    let script = project.root.join("xtask/peer/stitch.py");
+    let mut command = one_core(&python);
+    command.arg(script).arg(&sets).arg(rounds.to_string());
+    command.args(ours.iter().filter_map(|set| set["name"].as_str()));
+    let theirs = lines(&output(&mut command)?)?;
+    step.done(&format!("{} sets", theirs.len()));
+    let results = project.target().join("bench");
+    let title = "Stitching photographs: ours beside OpenCV's stitcher";
+    report::publish(&results, "stitch", title, &rows(&ours, &theirs)?)
+}
+
+/// An environment with OpenCV in it, made once.
+fn python(project: &Project) -> Result<PathBuf, String> {
+    let folder = project.target().join("opencv");
+    let python = folder.join("bin/python");
+    let has = |python: &Path| {
+        let mut check = Command::new(python);
+        output(check.args(["-c", "import cv2, numpy"])).is_ok()
+    };
+    if has(&python) {
+        return Ok(python);
+    }
+    let step = Step::start("installing OpenCV for Python");
+    let made = output(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
+    );
+    let made = made.and_then(|_| {
+        let mut pip = Command::new(&python);
+        output(pip.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))
+    });
+    made.map_err(|why| {
+        let packages = PACKAGES.join(" ");
+        format!(
+            "OpenCV is needed to compare with; install it with\n  python3 -m venv {0} && {0}/bin/pip install {packages}\n{why}",
+            folder.display()
+        )
+    })?;
+    step.done("installed");
+    Ok(python)
+}
+
+/// Builds an example of a package as fast as it can be, and says where it is.
+fn example(project: &Project, package: &str, name: &str) -> Result<PathBuf, String> {
+    let step = Step::start(&format!("building {package}"));
+    let mut cargo = project.cargo();
+    cargo.args(["build", "--quiet", "--release", "-p", package]);
+    output(cargo.args(["--example", name]))?;
+    step.done("built");
+    Ok(project.target().join("release/examples").join(name))
+}
+
+/// On the last core of this machine where that can be said.
+fn one_core(program: &Path) -> Command {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg((cores - 1).to_string()).arg(program);
+    command
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("{program} did not start: {e}"))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program} failed:\n{}", why.trim_end()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn lines(text: &str) -> Result<Vec<Value>, String> {
+    let parse = |line: &str| {
+        serde_json::from_str(line).map_err(|_| format!("not what a bench prints: {line}"))
+    };
+    let objects = text.lines().filter(|line| line.starts_with('{'));
+    objects.map(parse).collect()
+}
+
+/// A set that both have stitched whole.
+struct Compared {
+    time: (f64, f64),
+    error: (f64, f64),
+}
+
+fn rows(ours: &[Value], theirs: &[Value]) -> Result<Vec<Row>, String> {
+    let peers: HashMap<&str, &Value> = theirs
+        .iter()
+        .filter_map(|set| Some((set["name"].as_str()?, set)))
+        .collect();
+    let mut rows = Vec::new();
+    let mut compared = Vec::new();
+    let (mut failed, mut failed_there) = (0, 0);
+    for set in ours {
+        let name = set["name"].as_str().ok_or("a set without a name")?;
+        let peer = peers
+            .get(name)
+            .ok_or_else(|| format!("{PEER} was not asked for {name}"))?;
+        let number = |value: &Value, key: &str| value[key].as_f64();
+        let whole = |views: u64| peer["used"].as_u64() == Some(views);
+        let Some(views) = set["views"].as_u64() else {
+            failed += 1;
+            continue;
+        };
+        let mine = |key: &str| number(set, key).ok_or_else(|| format!("{name}: no {key}"));
+        let (time, error) = (mine("milliseconds")?, mine("corner_error")?);
+        let size = format!("{views} of {:.1} Mpx", mine("megapixels")? / views as f64);
+        let mut time_row = Row::new(format!("{name} ({size}): time"), "ms", time);
+        let mut error_row = Row::new(format!("{name}: corner error"), "px", error);
+        if whole(views) {
+            let theirs = |key: &str| number(peer, key).ok_or_else(|| format!("{PEER}: no {key}"));
+            let there = (theirs("milliseconds")?, theirs("corner_error")?);
+            time_row = time_row
+                .against(PEER, there.0, None)
+                .goal(Goal::RatioAtMost(TIMES));
+            error_row = error_row.against(PEER, there.1, None);
+            compared.push(Compared {
+                time: (time, there.0),
+                error: (error, there.1),
+            });
+        } else {
+            failed_there += 1;
+        }
+        rows.push(time_row);
+        rows.push(error_row.goal(Goal::AtMost(ERROR)));
+        rows.push(Row::new(format!("{name}: PSNR"), "dB", mine("psnr")?).goal(Goal::AtLeast(PSNR)));
+    }
+    rows.extend(summary(&compared));
+    rows.push(
+        Row::new("sets not stitched whole", "sets", f64::from(failed))
+            .against(PEER, f64::from(failed_there), None)
+            .goal(Goal::Exactly(0.0)),
+    );
+    Ok(rows)
+}
+
+/// Over the sets that both have stitched whole.
+fn summary(compared: &[Compared]) -> Vec<Row> {
+    let sum = |of: fn(&Compared) -> f64| compared.iter().map(of).sum::<f64>();
+    let all = |of: fn(&Compared) -> f64| compared.iter().map(of).collect::<Vec<_>>();
+    let count = compared.len();
+    vec![
+        Row::new(format!("{count} sets: time"), "ms", sum(|c| c.time.0))
+            .against(PEER, sum(|c| c.time.1), None)
+            .goal(Goal::RatioAtMost(TIMES)),
+        Row::new(
+            format!("{count} sets: mean corner error"),
+            "px",
+            sum(|c| c.error.0) / count as f64,
+        )
+        .against(PEER, sum(|c| c.error.1) / count as f64, None)
+        .goal(Goal::RatioAtMost(1.0)),
+        Row::new(
+            format!("{count} sets: median corner error"),
+            "px",
+            median(&all(|c| c.error.0)),
+        )
+        .against(PEER, median(&all(|c| c.error.1)), None)
+        .goal(Goal::RatioAtMost(1.0)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn ours(name: &str, error: f64) -> Value {
+        json!({"name": name, "views": 3, "megapixels": 1.5, "milliseconds": 50.0,
+               "corner_error": error, "psnr": 35.0})
+    }
+
+    #[test]
+    fn only_what_both_have_stitched_whole_is_compared() {
+        let ours = [
+            ours("a", 0.1),
+            ours("b", 0.3),
+            json!({"name": "c", "failed": "why"}),
+        ];
+        let theirs = [
+            json!({"name": "a", "milliseconds": 100.0, "used": 3, "corner_error": 0.4}),
+            json!({"name": "b", "milliseconds": 10.0, "used": 2, "corner_error": 0.1}),
+            json!({"name": "c", "milliseconds": 10.0, "used": 0, "corner_error": null}),
+        ];
+        let rows = rows(&ours, &theirs).unwrap();
+        let row = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+        assert_eq!(row("a (3 of 0.5 Mpx): time").ratio, Some(0.5));
+        assert_eq!(row("b (3 of 0.5 Mpx): time").peer, None);
+        assert_eq!(row("1 sets: mean corner error").ratio, Some(0.25));
+        assert_eq!(row("b: corner error").met(), Some(true));
+        assert_eq!(row("sets not stitched whole").met(), Some(false));
+    }
+}
