@@ -151,6 +151,34 @@ fn ending_and_receiving_do_not_both_get_garbage() {
     });
 }
 
+/// The manager takes an idle buffer away and gives its id, at the same place, to another sender's
+/// while a receipt is on its way: who receives gets what its sender sent, or nothing.
+#[test]
+fn a_receipt_never_gets_what_its_sender_did_not_send() {
+    loom::model(|| {
+        let shared = Arc::new(Component::new(referenced(0)));
+        shared
+            .record()
+            .senders
+            .store(Record::bit(A), Ordering::SeqCst);
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let gone = Control::withdraw(other.record()) == Withdrawn::Gone;
+            if gone {
+                Control::introduce(other.record(), referenced(0), Record::bit(B));
+            }
+            gone
+        });
+        let received = shared.client().cbuf2buf(ID, 0, 1, A).is_ok();
+        let replaced = manager.join().unwrap();
+        let record = shared.record();
+        // A reference keeps the buffer from being replaced, and one that was refused is gone.
+        assert!(!(received && replaced));
+        assert_eq!(record.load().references(), u64::from(received));
+        assert_eq!(record.received.load(Ordering::SeqCst), u32::from(received));
+    });
+}
+
 /// Garbage is handed over again while somebody names its id, who was never sent it: the reference
 /// taken for the check and the new owner exclude each other.
 #[test]
@@ -342,6 +370,28 @@ fn what_two_threads_take_from_a_list_is_one_s_alone() {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
+    });
+}
+
+/// A place on a shelf is used for another buffer: the manager never takes the first for it.
+#[test]
+fn a_place_used_again_names_the_new_buffer() {
+    loom::model(|| {
+        let idle = State(State::new(PAGE, 0, State::EXCLUSIVE).0 + 1);
+        let shared = Arc::new((Component::new(idle), Record::default(), Shelf::default()));
+        shared.1.state.store(idle.0, Ordering::SeqCst);
+        assert!(shared.2.put(RecordOffset::of(ID), shared.0.record()));
+        let other = shared.clone();
+        let manager = thread::spawn(move || {
+            let (component, _, shelf) = &*other;
+            let listed = || shelf.at(0) == Some(ID);
+            Control::take_idle(component.record(), 0, listed, light_barrier)
+        });
+        let (component, second, shelf) = &*shared;
+        assert_eq!(shelf.take(), Some(RecordOffset::of(ID)));
+        let allocated = component.record().load() == idle;
+        shelf.put(RecordOffset::of(CbufId(ID.0 + 1)), second);
+        assert!(!(allocated && manager.join().unwrap()));
     });
 }
 

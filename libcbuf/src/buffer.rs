@@ -26,15 +26,44 @@
 //! Ok((cbuf.send(to), cbuf.send(to)))
 //! # }
 //! ```
-//! What can be written is not sent:
-//! ```compile_fail,E0599
+//! What is sent is gone:
+//! ```compile_fail,E0382
 //! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
 //! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
-//! let buffer = Buffer::alloc(client, 2)?;
-//! Ok((buffer.send(to), CbufRef::NONE))
+//! let mut buffer = Buffer::alloc(client, 2)?;
+//! let sent = buffer.send(1, to);
+//! buffer[0] = 1;
+//! Ok((sent, CbufRef::NONE))
 //! # }
 //! ```
-//! What was received, or may be shared, is not written:
+//! What was received is neither written nor made writable:
+//! ```compile_fail,E0594
+//! # use libcbuf::{Cbuf, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, sent: CbufRef, from: ComponentId) -> Result<(), Error> {
+//! let mut cbuf = Cbuf::receive(client, sent, from)?;
+//! cbuf[0] = 1;
+//! Ok(())
+//! # }
+//! ```
+//! ```compile_fail,E0308
+//! # use libcbuf::{Buffer, Cbuf, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, sent: CbufRef, from: ComponentId) -> Result<(), Error> {
+//! let buffer: Buffer<'_> = Cbuf::receive(client, sent, from)?;
+//! drop(buffer);
+//! Ok(())
+//! # }
+//! ```
+//! It is freed once:
+//! ```compile_fail,E0382
+//! # use libcbuf::{Cbuf, CbufRef, Client, ComponentId, Error};
+//! # fn example(client: &Client, sent: CbufRef, from: ComponentId) -> Result<(), Error> {
+//! let cbuf = Cbuf::receive(client, sent, from)?;
+//! drop(cbuf);
+//! drop(cbuf);
+//! Ok(())
+//! # }
+//! ```
+//! What is frozen, and may be shared, is not written:
 //! ```compile_fail,E0594
 //! # use libcbuf::{Aggregate, Buffer, CbufRef, Client, ComponentId, Error};
 //! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
@@ -78,6 +107,28 @@
 //! # fn example(client: &Client, to: ComponentId) -> Result<(CbufRef, CbufRef), Error> {
 //! let whole = Aggregate::new(client)?;
 //! Ok((whole.send(to), whole.send(to)))
+//! # }
+//! ```
+//! Nor do its parts' bytes outlive it:
+//! ```compile_fail,E0505
+//! # use libcbuf::{Aggregate, Client, Error};
+//! # fn example(client: &Client) -> Result<(), Error> {
+//! let whole = Aggregate::new(client)?;
+//! let first = whole.parts().next();
+//! drop(whole);
+//! assert_eq!(first, None);
+//! Ok(())
+//! # }
+//! ```
+//! A piece of a page is not written once it is frozen:
+//! ```compile_fail,E0382
+//! # use libcbuf::{Client, Error, Slab};
+//! # fn example(client: &Client) -> Result<(), Error> {
+//! let mut piece = Slab::new(client, 64)?.alloc()?;
+//! let cbuf = piece.freeze(64);
+//! piece[0] = 1;
+//! drop(cbuf);
+//! Ok(())
 //! # }
 //! ```
 //! The calls that could undo all this are not safe:
@@ -192,6 +243,14 @@ impl<'c> Buffer<'c> {
     #[inline]
     pub fn id(&self) -> CbufId {
         self.id
+    }
+
+    /// Sends the first `len` bytes (at most all) to `to`, and keeps nothing of it: [`Buffer::freeze`]
+    /// and [`Cbuf::send`] in one. The answer must be passed once.
+    #[inline]
+    #[must_use = "a send that nobody receives keeps the buffer from ever being collected"]
+    pub fn send(self, len: usize, to: ComponentId) -> CbufRef {
+        self.freeze(len).send(to)
     }
 
     /// Ends writing: an immutable handle to the first `len` bytes (at most all).

@@ -85,7 +85,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::common::cases(64), ..ProptestConfig::default() })]
 
     /// Built, sent, received, sent on, received: the same bytes, and then nothing is left.
     #[test]
@@ -240,7 +240,7 @@ fn a_stretch_that_leaves_its_buffer_is_refused_and_the_rest_is_settled() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::common::cases(64), ..ProptestConfig::default() })]
 
     /// Pieces of pages keep what was written to them, whatever becomes of their neighbours, here
     /// and where they were sent; with the last piece the pages are gone.

@@ -23,8 +23,13 @@ pub const PAGE: usize = 4096;
 /// Leaves that a client's control area has room for here.
 const LEAVES: usize = 64;
 
-/// `membarrier(2)`: every thread of this process passes a full barrier.
+/// `membarrier(2)`: every thread of this process passes a full barrier. Miri has no system calls,
+/// and there only this thread matters.
 fn membarrier(command: u64) -> i64 {
+    if cfg!(miri) {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        return 0;
+    }
     let result: i64;
     // SAFETY: the call takes numbers and touches no memory.
     unsafe {
@@ -42,6 +47,11 @@ fn membarrier(command: u64) -> i64 {
 }
 const EXPEDITED: u64 = 8;
 const REGISTER_EXPEDITED: u64 = 16;
+
+/// How many cases a property is tried on: few where Miri interprets each.
+pub const fn cases(plenty: u32) -> u32 {
+    if cfg!(miri) { 2 } else { plenty }
+}
 
 /// Zeroed memory of its own.
 struct Area {
@@ -330,6 +340,9 @@ impl Port for Invocations {
     }
 }
 
+/// All clients there were, and the hosts behind them: they stay for the life of the process.
+static KEPT: Mutex<Vec<(&Client, &Invocations)>> = Mutex::new(Vec::new());
+
 impl Host {
     /// Page 0 and the last page are never given out, so that an address off by one shows.
     pub fn new(pages: u64) -> Self {
@@ -376,13 +389,12 @@ impl Host {
             [&shared.root, &shared.ring, &shared.leaves, &shared.shelves].map(|area| area.start)
         });
         // The client outlives this function's borrow of the machine, so must the machine.
-        let host: &'static Host = Box::leak(Box::new(self.clone()));
-        let port = Box::leak(Box::new(Invocations {
-            host: host.clone(),
+        let port: &'static Invocations = Box::leak(Box::new(Invocations {
+            host: self.clone(),
             component,
             thread: ThreadId(component.0),
         }));
-        // SAFETY: the control areas live as long as the leaked host; the manager keeps them as a
+        // SAFETY: the control areas live as long as the host that is kept; the manager keeps them as a
         // client expects.
         let client = unsafe {
             Client::new(
@@ -393,7 +405,9 @@ impl Host {
                 port,
             )
         };
-        Box::leak(Box::new(client))
+        let client: &'static Client = Box::leak(Box::new(client));
+        KEPT.lock().unwrap().push((client, port));
+        client
     }
 
     /// A client's `alloc_owned`, part by part.

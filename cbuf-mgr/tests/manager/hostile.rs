@@ -479,9 +479,10 @@ fn run(ops: &[Op]) -> [u32; 3] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::common::cases(64), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn whatever_the_hostile_write_the_honest_keep_their_data(
         ops in prop::collection::vec(any::<Op>(), 1..300),
     ) {
@@ -491,6 +492,7 @@ proptest! {
 
 /// The same with one long sequence, in which every deed worked at least once.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn the_deeds_are_no_blanks() {
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     let mut next = || {
@@ -593,6 +595,7 @@ fn what_was_unsealed_on_its_way_does_not_pass_for_sealed() {
 
 /// Words change while the manager reads them, and honest clients run beside.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn words_that_change_all_the_time_harm_nobody() {
     let host = Host::new(64);
     host.with(|m| m.set_grace(0));

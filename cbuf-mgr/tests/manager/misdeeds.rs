@@ -14,7 +14,7 @@ const A: ComponentId = ComponentId(1);
 const B: ComponentId = ComponentId(2);
 /// Hostile.
 const H: ComponentId = ComponentId(4);
-const POOL: u64 = 16;
+const POOL: u64 = 24;
 
 struct World {
     host: Host,
@@ -164,6 +164,21 @@ fn an_owner_that_frees_twice_gets_its_own_buffer_twice() {
     let (first, second) = (w.h.try_alloc(1).unwrap(), w.h.try_alloc(1).unwrap());
     assert_eq!(first, second);
     w.host.check();
+    // Where the shelf is full, in the freelist, too: some twice, but none that is not its own.
+    let ids: Vec<_> = (0..9).map(|_| w.h.try_alloc(2 * PAGE).unwrap().1).collect();
+    for id in ids.iter().chain(&ids[7..]).chain(&ids[7..]) {
+        // SAFETY: as above.
+        unsafe { w.h.cbuf_free(*id) };
+    }
+    w.host.check();
+    for _ in 0..9 {
+        let (address, id) = w.h.try_alloc(2 * PAGE).unwrap();
+        let page = w.host.with(|m| m.machine().page_at(address as usize));
+        let writable = w
+            .host
+            .with(|m| m.machine().mapped.get(&(H.0, page)).copied());
+        assert_eq!(writable, Some(true), "{id:?}");
+    }
     // What it shared and freed once too often stays as it is.
     let shared = filled(w.h, 5);
     let there = Cbuf::receive(w.b, shared.send(B), H).unwrap();

@@ -282,9 +282,10 @@ fn honest_step(world: &mut World, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::common::cases(200), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn honest_clients_lose_nothing(ops in ops(), strict: bool) {
         let mut world = World::new(strict);
         for op in ops {
@@ -295,6 +296,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn deaths_take_only_what_was_theirs(ops in ops(), strict: bool) {
         let mut world = World::new(strict);
         for op in ops {
@@ -317,6 +319,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn a_hostile_client_hurts_only_itself(ops in ops(), strict: bool) {
         let mut world = World::new(strict);
         for op in ops {

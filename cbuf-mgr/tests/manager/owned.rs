@@ -268,10 +268,11 @@ struct Block {
 type Op = (u8, u8, u8, u64);
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::common::cases(150), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Against plain lists: who owns what, where, and how much.
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there")]
     fn owners_lose_nothing(ops in prop::collection::vec(any::<Op>(), 1..150)) {
         const COMPONENTS: u16 = 3;
         const HEAP: u64 = 40;

@@ -35,6 +35,25 @@ fn a_buffer_goes_round_and_comes_back() {
     assert!(host.with(|m| m.machine().mapped.iter().all(|((c, _), w)| (*c == 1) == *w)));
 }
 
+/// A buffer that is written is consumed by sending it: the receiver has it, and with its last free
+/// it is the owner's to allocate again.
+#[test]
+fn what_is_sent_is_the_receivers_alone() {
+    let host = Host::new(8);
+    let (a, b) = (host.client(1, 1, 1), host.client(2, 1, 1));
+    for round in 0..3u8 {
+        let mut buffer = Buffer::try_alloc(a, PAGE).unwrap();
+        buffer.fill(round);
+        let wire = buffer.send(100, ComponentId(2));
+        assert_eq!(Buffer::try_alloc(a, PAGE).unwrap_err(), Error::NoMemory);
+        let there = Cbuf::receive(b, wire, ComponentId(1)).unwrap();
+        assert!(there.len() == 100 && there.iter().all(|byte| *byte == round));
+        assert_eq!(a.record(there.id()).unwrap().load().references(), 0);
+        drop(there);
+    }
+    host.check();
+}
+
 #[test]
 fn unshared_buffers_come_back_without_a_call() {
     let host = Host::new(64);

@@ -79,6 +79,7 @@ fn live(
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn buffers_stay_whole_while_everything_races() {
     let host = Host::new(200);
     let clients: Vec<_> = (1..=CLIENTS).map(|c| host.client(c, 40, 60)).collect();
@@ -123,6 +124,7 @@ fn buffers_stay_whole_while_everything_races() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn whoever_waits_for_memory_gets_it() {
     let host = Host::new(64);
     let (a, b) = (host.client(1, 2, 4), host.client(2, 4, 4));
@@ -158,6 +160,7 @@ fn whoever_waits_for_memory_gets_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn threads_of_one_client_share_its_freelists() {
     let host = Host::new(64);
     let a = host.client(1, 16, 16);

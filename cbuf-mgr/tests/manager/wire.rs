@@ -139,6 +139,7 @@ impl World {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn every_chosen_word_of_a_message_is_refused_or_names_its_senders_own() {
     let secret_of_a = 7;
     let mut world = World::new();

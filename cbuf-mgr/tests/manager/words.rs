@@ -505,11 +505,13 @@ fn try_all(words: impl IntoIterator<Item = Word>) -> usize {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn every_chosen_state_harms_nobody_else() {
     assert!(try_all(PHASES.map(Word::State)) > 3000);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn every_chosen_counter_harms_nobody_else() {
     let all = PHASES
         .into_iter()
@@ -518,6 +520,7 @@ fn every_chosen_counter_harms_nobody_else() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn every_chosen_set_or_link_harms_nobody_else() {
     let all = PHASES
         .into_iter()
@@ -526,6 +529,7 @@ fn every_chosen_set_or_link_harms_nobody_else() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes there")]
 fn every_chosen_index_and_place_harms_nobody_else() {
     let ring = [
         Word::RingTail,
