@@ -22,8 +22,8 @@ use abi::{ComponentId, Error};
 use alloc::vec::Vec;
 use libcbuf::meta::{CbufId, ORDERS, State};
 
-/// The largest piece: 2^6 pages.
-const LARGEST: u32 = 6;
+/// The largest piece: 2^5 pages.
+const LARGEST: u32 = 5;
 /// Most owned buffers of a component.
 pub const MOST: usize = 128;
 /// The addresses that a component's owned buffers take are so many times what they hold at most:

@@ -10,7 +10,7 @@ use core::ops::{Deref, DerefMut};
 
 impl Client {
     /// So many zeroed pages at consecutive addresses, writable. Calls the manager, and costs it about
-    /// 530 instructions a page, most of them to clear it. [`Error::BadSize`]: no pages; [`Error::NoMemory`]:
+    /// 590 instructions a page, most of them to clear it. [`Error::BadSize`]: no pages; [`Error::NoMemory`]:
     /// more than the image lets this component's heap grow by.
     pub fn cbuf_alloc_owned(&self, pages: u64) -> Result<(*mut u8, CbufId), Error> {
         let (address, id) = self.manager.alloc_owned(pages)?;

@@ -80,7 +80,7 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
 fn main(_argument: u64) -> ! {
     let mut suite = Suite::new();
     suite.tell("every buffer is listed", listed());
-    for bytes in [1, 4, 16, 64, 256, 1024, 4096, 16384].map(|kib| kib << 10) {
+    for bytes in [1, 4, 16, 64, 256, 1024, 4096, 16384, 40960].map(|kib| kib << 10) {
         suite.tell(format_args!("a block of {} KiB", bytes >> 10), one(bytes));
     }
     suite.tell("the heap grows and shrinks", balanced(grows));

@@ -20,9 +20,10 @@ const STATES: [(&str, &str); 3] = [
     ("live", "live, freed then"),
 ];
 /// The urgent thread's longest allocations: key, name.
-const WAITS: [(&str, &str); 7] = [
+const WAITS: [(&str, &str); 8] = [
     ("wait-alone", "nothing else happens"),
     ("wait-collection", "another's 4,000 pages are collected"),
+    ("wait-owned", "another's heap grows by 4,000 pages"),
     (
         "wait-returning-garbage",
         "another's pool shrinks, of garbage",

@@ -1,12 +1,13 @@
 //! What it costs to take memory back from a pool, in each of the states that it can be in, and
-//! how long that, and a collection of another's large pool, hold up a thread of higher priority
-//! that needs memory. Source: CBUFs, section 3.4.
+//! how long that, a collection of another's large pool, and another's growing heap hold up a thread of
+//! higher priority that needs memory. Source: CBUFs, section 3.4.
 
 use crate::ensure;
 use crate::pools::{Sinks, fill, own};
 use abi::Error;
 use abi::layout::PAGE;
 use core::time::Duration;
+use rt::cbuf::Owned;
 use rt::time;
 use stubs::cbuf_policy::Client as Policy;
 use stubs::urgent::Client as Urgent;
@@ -29,6 +30,7 @@ pub fn measure() -> Result<(), Error> {
     urgent.fill(LEFT as u32, true)?;
     alone(&urgent)?;
     collection(&policy, &sinks, &urgent)?;
+    owned(&urgent)?;
     for state in [State::Garbage, State::Free, State::Live] {
         returned(&policy, &sinks, &urgent, state)?;
     }
@@ -85,6 +87,15 @@ fn collection(policy: &Policy, sinks: &Sinks, urgent: &Urgent) -> Result<(), Err
         Ok(())
     })?;
     print("wait", "collection", longest);
+    Ok(())
+}
+
+/// While memory outside of pools is made, cleared and ended.
+fn owned(urgent: &Urgent) -> Result<(), Error> {
+    let [longest, _] = beside(urgent, || {
+        (0..ROUNDS).try_for_each(|_| Owned::alloc(rt::cbuf::client(), PAGES).map(drop))
+    })?;
+    print("wait", "owned", longest);
     Ok(())
 }
 
