@@ -11,7 +11,7 @@ use crate::response::{
 };
 use crate::stats::{Counters, STATS_BYTES};
 use crate::status::{POST_ONLY, Refusal, Status};
-use crate::work::{Kind, Work};
+use crate::work::{Kind, Made, Work};
 
 /// What it takes to answer.
 pub struct Desk<'a, P: Platform> {
@@ -33,9 +33,11 @@ impl<P: Platform> Desk<'_, P> {
         connection: &mut Connection<P::Buffer>,
     ) -> bool {
         let room = match &work.kind {
-            Kind::Lookup { .. } | Kind::Run { .. } | Kind::Report(_) | Kind::Choice { .. } => {
-                return false;
-            }
+            Kind::Lookup { .. }
+            | Kind::Run { .. }
+            | Kind::Report(_)
+            | Kind::Choice { .. }
+            | Kind::Upload { .. } => return false,
             Kind::Stats => HEAD_BYTES + STATS_BYTES,
             Kind::File(file) | Kind::NotModified(file) => OWN_BYTES + file.fields.found.len(),
             _ => HEAD_BYTES,
@@ -62,6 +64,13 @@ impl<P: Platform> Desk<'_, P> {
             connection.queued += body.bytes().len() as u64;
             connection.parts += 1;
             self.outbox.send(socket, body);
+        }
+        if let Kind::Made(made) = &mut work.kind {
+            for part in made.body.drain(..).filter(|part| !part.bytes().is_empty()) {
+                connection.queued += part.bytes().len() as u64;
+                connection.parts += 1;
+                self.outbox.send(socket, part);
+            }
         }
         let class = status_of(&work.kind) / 100;
         if class != 1 {
@@ -119,6 +128,16 @@ fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
             made(out, *status, stamp, *media, bytes);
             response::end(out, field);
         }
+        Kind::Made(answer) => {
+            let bytes = answer.body.iter().map(|part| part.bytes().len()).sum();
+            made(out, answer.status, stamp, answer.media, bytes);
+            if let Some(timing) = &answer.timing {
+                out.put(b"Server-Timing: ");
+                out.put(timing.bytes());
+                out.put(b"\r\n");
+            }
+            response::end(out, field);
+        }
         Kind::Refused(refusal) => refused(out, *refusal, work, stamp),
         Kind::Continue => out.put(b"HTTP/1.1 100 Continue\r\n\r\n"),
         // These have been seen to elsewhere.
@@ -126,7 +145,8 @@ fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
         | Kind::Lookup { .. }
         | Kind::Run { .. }
         | Kind::Report(_)
-        | Kind::Choice { .. } => {}
+        | Kind::Choice { .. }
+        | Kind::Upload { .. } => {}
     }
 }
 
@@ -157,12 +177,13 @@ fn status_of<B>(kind: &Kind<B>) -> u16 {
     match kind {
         Kind::File(_) | Kind::Stats => 200,
         Kind::NotModified(_) => 304,
-        Kind::Page { status, .. } => status.code(),
+        Kind::Page { status, .. } | Kind::Made(Made { status, .. }) => status.code(),
         Kind::Refused(refusal) => refusal.status.code(),
         Kind::Continue
         | Kind::Lookup { .. }
         | Kind::Run { .. }
         | Kind::Report(_)
-        | Kind::Choice { .. } => 100,
+        | Kind::Choice { .. }
+        | Kind::Upload { .. } => 100,
     }
 }

@@ -47,13 +47,18 @@ fn foreign(source: &Source<'_>) -> Option<Refusal> {
     if source.asks != Some(b"policy") {
         return Some(UNASKED);
     }
+    if is_foreign(source) {
+        return Some(FOREIGN);
+    }
+    (!is_own_name(source.host.unwrap_or_default())).then_some(NAMED)
+}
+
+/// Whether a browser says that the request comes from a page of another server.
+pub fn is_foreign(source: &Source<'_>) -> bool {
     let host = source.host.unwrap_or_default();
     let own = |origin: &[u8]| origin.strip_prefix(b"http://") == Some(host);
     let same = |site: &[u8]| matches!(site, b"same-origin" | b"none");
-    if !source.origin.is_none_or(own) || !source.site.is_none_or(same) {
-        return Some(FOREIGN);
-    }
-    (!is_own_name(host)).then_some(NAMED)
+    !source.origin.is_none_or(own) || !source.site.is_none_or(same)
 }
 
 /// An IPv4 or IPv6 address, or a name without dots, and maybe a port.

@@ -41,6 +41,8 @@ impl Buffer for Bytes {
 #[derive(Default)]
 pub struct World {
     pub no_pages: bool,
+    /// How many pages there are to have, if they are numbered.
+    pub pages_left: Option<usize>,
     pub content_dead: bool,
     pub cgi_dead: bool,
     pub cgi_full: bool,
@@ -51,6 +53,32 @@ pub struct World {
     pub asked_waiting: usize,
     pub observer_dead: bool,
     pub reports: usize,
+    pub darkroom_dead: bool,
+    pub darkroom: Darkroom,
+}
+
+/// Uploads as they came, and what is told of them next.
+#[derive(Default)]
+pub struct Darkroom {
+    /// Content type, length and body of each, and whether the body is complete.
+    pub jobs: BTreeMap<u32, (Vec<u8>, u64, Vec<u8>, bool)>,
+    pub forgotten: Vec<u32>,
+    pub restarts: usize,
+    pub answers: Vec<Stretch<Bytes>>,
+    pub asked: usize,
+}
+
+impl Darkroom {
+    pub fn answer(&mut self, job: u32, status: u32, more: u32, timing: &[u8], body: &[u8]) {
+        self.answers.push(Stretch {
+            job,
+            status,
+            media: 6,
+            more,
+            timing: (!timing.is_empty()).then(|| Bytes::new(timing)),
+            body: Some(Bytes::new(body)),
+        });
+    }
 }
 
 std::thread_local! {
@@ -66,7 +94,9 @@ impl Platform for World {
 
     fn page(&mut self) -> Option<Vec<u8>> {
         self.pages += 1;
-        (!self.no_pages).then(|| std::vec![0xee; PAGE_BYTES])
+        let left = self.pages_left.map(|left| left.checked_sub(1));
+        self.pages_left = left.map(|left| left.unwrap_or(0));
+        (!self.no_pages && left != Some(None)).then(|| std::vec![0xee; PAGE_BYTES])
     }
     fn freeze(&mut self, page: Vec<u8>, bytes: usize) -> Bytes {
         Bytes::new(&page[..bytes])
@@ -129,6 +159,33 @@ impl Platform for World {
         let status = if words == b"policy=limited" { 200 } else { 400 };
         let text = [b"heard: ", words].concat();
         (!self.observer_dead).then(|| (status, Bytes::new(&text)))
+    }
+    fn stitch(
+        &mut self,
+        pieces: &mut Vec<Piece<Bytes>>,
+        stretches: &mut Vec<Stretch<Bytes>>,
+    ) -> bool {
+        let room = &mut self.darkroom;
+        room.asked += 1;
+        for piece in pieces.drain(..) {
+            let data = piece.data.map_or(Vec::new(), |d| d.bytes().to_vec());
+            match piece.kind {
+                PieceKind::Begin => {
+                    let job = (data, piece.argument, Vec::new(), false);
+                    assert!(room.jobs.insert(piece.job, job).is_none());
+                }
+                PieceKind::More => {
+                    let job = room.jobs.get_mut(&piece.job).unwrap();
+                    assert!(!job.3 && !data.is_empty());
+                    job.2.extend(data);
+                }
+                PieceKind::End => room.jobs.get_mut(&piece.job).unwrap().3 = true,
+                PieceKind::Forget => room.forgotten.push(piece.job),
+                PieceKind::ForgetAll => room.restarts += 1,
+            }
+        }
+        stretches.append(&mut room.answers);
+        !self.darkroom_dead
     }
     /// A tick a look.
     fn ticks() -> u64 {

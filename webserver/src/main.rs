@@ -17,9 +17,10 @@ use abi::start::StartInfo;
 use observe::served::Which;
 use rt::abi;
 use rt::cbuf::{Batch, Cbuf};
-use stubs::{cbuf, cgi, content, net, observe as observer, sched, supervisor};
+use stubs::{cbuf, cgi, content, net, observe as observer, sched, stitch, supervisor};
 use webserver::platform::{
-    Buffer, Clock, Event, Format, Found, Lookup, Machine, PAGE_BYTES, Page, Platform, Run,
+    Buffer, Clock, Event, Format, Found, Lookup, Machine, PAGE_BYTES, Page, Piece, Platform, Run,
+    Stretch,
 };
 use webserver::server::Server;
 use webserver::settings::Settings;
@@ -34,6 +35,8 @@ rt::component! {
 const COMMANDS_MAX: usize = 1360;
 /// Most questions in one invocation of the content or the CGI component.
 const ASK_MAX: usize = 128;
+/// Most pieces of uploads in one invocation.
+const PIECES_MAX: usize = 512;
 const RESTART: Duration = Duration::from_secs(1);
 
 fn start(_: &'static StartInfo) -> Result<(), Error> {
@@ -155,6 +158,7 @@ struct World {
     sched: Option<sched::Client>,
     cbuf: Option<cbuf::Client>,
     observer: Option<observer::Client>,
+    stitch: Option<stitch::Client>,
     supervisor: Option<supervisor::Client>,
 }
 
@@ -167,6 +171,7 @@ impl World {
             sched: sched::Client::bind().ok(),
             cbuf: cbuf::Client::bind().ok(),
             observer: observer::Client::bind().ok(),
+            stitch: stitch::Client::bind().ok(),
             supervisor: supervisor::Client::bind().ok(),
         }
     }
@@ -241,6 +246,41 @@ impl World {
         Ok((media, Shared(body)))
     }
 
+    fn stitched(
+        &self,
+        pieces: &mut Vec<Piece<Shared>>,
+        stretches: &mut Vec<Stretch<Shared>>,
+    ) -> Result<(), Error> {
+        let stitch = self.stitch.as_ref().ok_or(Error::NotFound)?;
+        loop {
+            let some = pieces.drain(..pieces.len().min(PIECES_MAX));
+            let mut batch = Batch::none();
+            if some.len() > 0 {
+                batch = Batch::with_capacity(rt::cbuf::client(), stitch.peer(), some.len())?;
+            }
+            for piece in some {
+                batch.push(stitch::Piece {
+                    job: piece.job,
+                    kind: piece.kind as u32,
+                    argument: piece.argument,
+                    data: piece.data.map(|data| data.0),
+                })?;
+            }
+            let told = stitch.exchange(batch)?;
+            stretches.extend(told.flatten().map(|s| Stretch {
+                job: s.job,
+                status: s.status,
+                media: s.media,
+                more: s.more,
+                timing: s.timing.map(Shared),
+                body: s.body.map(Shared),
+            }));
+            if pieces.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     fn chosen(&self, words: &[u8]) -> Result<(u32, Shared), Error> {
         let observer = self.observer.as_ref().ok_or(Error::NotFound)?;
         let mut page = rt::cbuf::Buffer::try_alloc(rt::cbuf::client(), words.len().max(1))?;
@@ -291,6 +331,21 @@ impl Platform for World {
         chosen
             .inspect_err(|error| rt::println!("observe: {error}"))
             .ok()
+    }
+
+    fn stitch(
+        &mut self,
+        pieces: &mut Vec<Piece<Shared>>,
+        stretches: &mut Vec<Stretch<Shared>>,
+    ) -> bool {
+        // An image without a darkroom has nothing to complain of.
+        let told = self.stitched(pieces, stretches);
+        if let Err(error) = told
+            && self.stitch.is_some()
+        {
+            rt::println!("darkroom: {error}");
+        }
+        told.is_ok()
     }
 
     fn ticks() -> u64 {

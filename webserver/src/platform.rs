@@ -37,6 +37,13 @@ pub trait Platform {
     fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Self::Buffer)>;
     /// Hands a choice of policy on: status and a sentence. `None` where nobody answers.
     fn choose(&mut self, words: &[u8]) -> Option<(u32, Self::Buffer)>;
+    /// Hands pieces of uploads to whoever makes panoramas, and takes the answers that are done.
+    /// Drains the pieces. `false` where nobody answers.
+    fn stitch(
+        &mut self,
+        pieces: &mut Vec<Piece<Self::Buffer>>,
+        stretches: &mut Vec<Stretch<Self::Buffer>>,
+    ) -> bool;
     /// A clock for durations, and its rate.
     fn ticks() -> u64;
     fn ticks_per_second() -> u64;
@@ -87,6 +94,50 @@ pub struct Page<B> {
     pub token: u32,
     pub status: u32,
     pub media: u32,
+    pub body: Option<B>,
+}
+
+/// What a piece of an upload is, numbered as in the interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum PieceKind {
+    /// It begins: its content type, and the length of its body as the argument.
+    Begin = 1,
+    More = 2,
+    End = 3,
+    /// Nobody waits for it any more.
+    Forget = 4,
+    /// Nobody waits for any.
+    ForgetAll = 5,
+}
+
+/// A piece of an upload.
+pub struct Piece<B> {
+    pub job: u32,
+    pub kind: PieceKind,
+    pub argument: u64,
+    pub data: Option<B>,
+}
+
+impl<B> Piece<B> {
+    pub fn new(job: u32, kind: PieceKind) -> Self {
+        Self {
+            job,
+            kind,
+            argument: 0,
+            data: None,
+        }
+    }
+}
+
+/// A stretch of an upload's answer.
+pub struct Stretch<B> {
+    pub job: u32,
+    pub status: u32,
+    pub media: u32,
+    /// How many follow.
+    pub more: u32,
+    pub timing: Option<B>,
     pub body: Option<B>,
 }
 

@@ -48,6 +48,7 @@ pub struct Request<'h> {
     pub expects_other: bool,
     pub if_none_match: Option<&'h [u8]>,
     pub if_modified_since: Option<&'h [u8]>,
+    pub content_type: Option<&'h [u8]>,
     pub source: Source<'h>,
 }
 
@@ -213,6 +214,7 @@ struct Fields<'h> {
     length: Option<u64>,
     transfer: Option<&'h [u8]>,
     expect: Option<&'h [u8]>,
+    content_type: Option<&'h [u8]>,
     if_none_match: Option<&'h [u8]>,
     if_modified_since: Option<&'h [u8]>,
 }
@@ -248,6 +250,7 @@ impl<'h> Fields<'h> {
                     }
                 }
             }
+            12 if is(b"Content-Type") => self.content_type = Some(value),
             13 if is(b"If-None-Match") => {
                 // Two lists would have to be joined; the whole file is always a right answer.
                 let second = self.if_none_match.is_some();
@@ -307,6 +310,7 @@ impl<'h> Fields<'h> {
             expects_other: expect.is_some() && !expects_continue,
             if_none_match: self.if_none_match,
             if_modified_since: self.if_modified_since,
+            content_type: self.content_type,
             source: self.source,
         })
     }

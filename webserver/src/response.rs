@@ -13,6 +13,9 @@ pub const OWN_BYTES: usize = 192;
 /// Most bytes of an answer's head, and of what goes into its body where that comes from here.
 pub const HEAD_BYTES: usize = 768;
 
+/// Longest value of a field `Server-Timing`; [`HEAD_BYTES`] has room for it.
+pub const TIMING_MAX: usize = 448;
+
 /// Names of the media numbers that the content interface lists.
 pub const MEDIA: [&str; 9] = [
     "application/octet-stream",
@@ -147,7 +150,7 @@ pub fn body_fields(out: &mut Out<'_>, media: u32, bytes: usize) {
 /// What a page may do in a browser: load and ask this server, and nobody else; be shown in no
 /// other's frame; tell nobody where it was.
 const PAGE_FIELDS: &[u8] = b"Content-Security-Policy: default-src 'none'; script-src 'self'; \
-style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
 frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n";
 
 /// The fields of a file that is found, and of one that the client already has.
@@ -220,7 +223,7 @@ mod tests {
              ETag: \"0000000000000abc\"\r\nLast-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
              Cache-Control: no-cache\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 1024\r\n\
              Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
-             img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+             img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\
              Referrer-Policy: no-referrer\r\n\
              Connection: keep-alive\r\n\r\n"

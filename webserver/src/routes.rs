@@ -5,6 +5,9 @@ use crate::platform::Format;
 /// Where a choice of policy is taken.
 pub const CHOICE: &[u8] = b"/api/policy";
 
+/// Where photographs are taken, for a panorama.
+pub const UPLOAD: &[u8] = b"/stitch";
+
 /// Who answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Route {

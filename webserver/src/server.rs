@@ -5,6 +5,7 @@ mod ask;
 mod intake;
 mod reap;
 mod share;
+mod upload;
 
 use alloc::vec::Vec;
 
@@ -21,6 +22,7 @@ use crate::platform::{
 use crate::response::Stamp;
 use crate::stats::Counters;
 use crate::work::Work;
+use upload::Uploads;
 
 /// How long to wait before trying an answer again that could not be made.
 const RETRY_MS: u64 = 10;
@@ -50,6 +52,7 @@ pub struct Server<P: Platform> {
     latency: Histogram,
     start_ms: u64,
     clock: Clock,
+    uploads: Uploads<P::Buffer>,
     /// When limits have to be looked at next. Never later than the earliest that could pass.
     check_ms: u64,
     /// When to ask next whether clients wait for a place.
@@ -82,6 +85,7 @@ impl<P: Platform> Server<P> {
             latency: Histogram::new(P::ticks_per_second()),
             start_ms: clock.ms,
             clock,
+            uploads: Uploads::default(),
             check_ms: u64::MAX,
             share_ms: 0,
         }
@@ -127,7 +131,7 @@ impl<P: Platform> Server<P> {
         };
         if self.backlog.iter().any(can_resume) {
             0
-        } else if self.works.is_empty() {
+        } else if self.works.is_empty() && self.uploads.is_idle() {
             self.check_ms
         } else {
             self.check_ms.min(self.clock.ms + RETRY_MS)
@@ -211,13 +215,18 @@ impl<P: Platform> Server<P> {
 
     fn received(&mut self, place: usize, data: &P::Buffer, platform: &mut P) {
         let connection = &mut self.connections[place];
+        let bytes = data.bytes();
         if !connection.is_open() {
+            // Whoever still sends shall come to the end of it, and see the answer.
+            if connection.phase == Phase::Closing {
+                let count = bytes.len() as u32;
+                self.outbox.put(CommandKind::Took, connection.socket, count);
+            }
             return;
         }
-        let bytes = data.bytes();
         connection.untaken = connection.untaken.saturating_add(bytes.len() as u32);
         if connection.input.is_empty() {
-            let used = self.understand(place, bytes, platform);
+            let used = self.understand(place, bytes, Some(data), platform);
             self.hold(place, &bytes[used..]);
         } else {
             self.hold(place, bytes);
@@ -245,7 +254,7 @@ impl<P: Platform> Server<P> {
     /// Goes on with the bytes that are held.
     fn reread(&mut self, place: usize, platform: &mut P) {
         let mut input = core::mem::take(&mut self.connections[place].input);
-        let used = self.understand(place, &input, platform);
+        let used = self.understand(place, &input, None, platform);
         let connection = &mut self.connections[place];
         if connection.is_open() {
             input.drain(..used);

@@ -14,13 +14,16 @@ pub enum Status {
     LengthRequired,
     ContentTooLarge,
     UriTooLong,
+    UnsupportedMediaType,
     ExpectationFailed,
+    Unprocessable,
     HeaderFieldsTooLarge,
     InternalError,
     NotImplemented,
     BadGateway,
     Unavailable,
     VersionNotSupported,
+    NoStorage,
 }
 
 impl Status {
@@ -37,13 +40,16 @@ impl Status {
             Self::LengthRequired => 411,
             Self::ContentTooLarge => 413,
             Self::UriTooLong => 414,
+            Self::UnsupportedMediaType => 415,
             Self::ExpectationFailed => 417,
+            Self::Unprocessable => 422,
             Self::HeaderFieldsTooLarge => 431,
             Self::InternalError => 500,
             Self::NotImplemented => 501,
             Self::BadGateway => 502,
             Self::Unavailable => 503,
             Self::VersionNotSupported => 505,
+            Self::NoStorage => 507,
         }
     }
 
@@ -61,6 +67,9 @@ impl Status {
             Self::LengthRequired => b"HTTP/1.1 411 Length Required\r\n",
             Self::ContentTooLarge => b"HTTP/1.1 413 Content Too Large\r\n",
             Self::UriTooLong => b"HTTP/1.1 414 URI Too Long\r\n",
+            Self::UnsupportedMediaType => b"HTTP/1.1 415 Unsupported Media Type\r\n",
+            Self::Unprocessable => b"HTTP/1.1 422 Unprocessable Content\r\n",
+            Self::NoStorage => b"HTTP/1.1 507 Insufficient Storage\r\n",
             Self::ExpectationFailed => b"HTTP/1.1 417 Expectation Failed\r\n",
             Self::HeaderFieldsTooLarge => b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
             Self::InternalError => b"HTTP/1.1 500 Internal Server Error\r\n",
@@ -79,8 +88,12 @@ impl Status {
             400 => Self::BadRequest,
             404 => Self::NotFound,
             409 => Self::Conflict,
+            413 => Self::ContentTooLarge,
+            415 => Self::UnsupportedMediaType,
+            422 => Self::Unprocessable,
             500 => Self::InternalError,
             503 => Self::Unavailable,
+            507 => Self::NoStorage,
             _ => Self::BadGateway,
         }
     }
@@ -106,6 +119,12 @@ impl Refusal {
 pub const READ_ONLY: Refusal =
     Refusal::new(Status::MethodNotAllowed, "only GET and HEAD are allowed");
 pub const POST_ONLY: Refusal = Refusal::new(Status::MethodNotAllowed, "only POST is allowed");
+
+/// Said where a component is dead, or failed.
+pub const NO_ANSWER: Refusal = Refusal::new(
+    Status::BadGateway,
+    "the component that makes this page did not answer",
+);
 
 /// Said wherever memory is short for the moment.
 pub const NO_MEMORY: Refusal = Refusal::new(Status::Unavailable, "there is no memory just now");

@@ -5,6 +5,7 @@ mod bounds;
 mod failures;
 mod observing;
 mod properties;
+mod uploads;
 
 use std::string::String;
 use std::vec::Vec;
@@ -15,7 +16,7 @@ const HOME: &str = "HTTP/1.1 200 OK\r\nServer: Cistern\r\nDate: Sun, 06 Nov 1994
     ETag: \"0123456789abcdef\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nCache-Control: no-cache\r\n\
     Content-Type: text/html; charset=utf-8\r\nContent-Length: 11\r\n\
     Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\
     Referrer-Policy: no-referrer\r\n\r\n<p>home</p>";
 

@@ -52,7 +52,22 @@ pub enum Kind<B> {
     Choice {
         words: Vec<u8>,
     },
+    /// An upload, which goes on or is being worked on.
+    Upload {
+        job: u32,
+    },
+    Made(Made<B>),
     Refused(Refusal),
     /// 100 Continue: the answer proper follows.
     Continue,
+}
+
+/// What became of an upload.
+pub struct Made<B> {
+    pub status: Status,
+    pub media: u32,
+    /// A value for the field `Server-Timing`.
+    pub timing: Option<B>,
+    /// The body, in as many buffers as it came.
+    pub body: Vec<B>,
 }

@@ -9,17 +9,13 @@ use crate::answer::Desk;
 use crate::cache::File;
 use crate::platform::{Buffer, Format, Found, Lookup, Page, Platform, Run};
 use crate::response::{FileFields, MEDIA_TEXT};
-use crate::status::{NO_MEMORY, Refusal, Status};
+use crate::status::{NO_ANSWER, NO_MEMORY, Status};
 use crate::work::{Kind, Work};
 
 use super::{RETRY_MS, Server};
 
 /// How long a dynamic page is asked for again while the CGI component has no memory.
 const RUN_PATIENCE_MS: u64 = 5_000;
-const NO_ANSWER: Refusal = Refusal::new(
-    Status::BadGateway,
-    "the component that makes this page did not answer",
-);
 
 impl<P: Platform> Server<P> {
     pub(super) fn seal_asks(&mut self, platform: &mut P) {
@@ -79,6 +75,7 @@ impl<P: Platform> Server<P> {
             self.pages = pages;
         }
         self.observe(platform);
+        self.stitch(platform);
         for work in &mut self.works {
             if let Kind::Lookup { .. } | Kind::Run { again: false, .. } = work.kind {
                 work.kind = Kind::Refused(NO_ANSWER);

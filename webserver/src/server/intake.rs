@@ -7,14 +7,14 @@ use crate::choice;
 use crate::condition::{Condition, is_unchanged};
 use crate::head::{self, HEAD_MAX, Progress, Scan};
 use crate::path;
-use crate::platform::{PAGE_BYTES, Platform};
+use crate::platform::{Buffer, PAGE_BYTES, PieceKind, Platform};
 use crate::request::{self, Framing, Method, Request};
 use crate::response::Connection as Field;
-use crate::routes::{CHOICE, Route, route};
+use crate::routes::{CHOICE, Route, UPLOAD, route};
 use crate::status::{NO_MEMORY, POST_ONLY, READ_ONLY, Refusal, Status};
 use crate::work::{Kind, Work};
 
-use super::Server;
+use super::{Server, upload};
 
 const UNKNOWN_METHOD: Refusal = Refusal::new(Status::NotImplemented, "the method is unknown");
 const UNKNOWN_CODING: Refusal =
@@ -24,7 +24,14 @@ const UNMET: Refusal = Refusal::new(Status::ExpectationFailed, "the expectation 
 impl<P: Platform> Server<P> {
     /// Understands as many requests as `bytes`, the connection's next input, have and there is
     /// room for. Answers how many bytes are done with.
-    pub(super) fn understand(&mut self, place: usize, bytes: &[u8], platform: &mut P) -> usize {
+    /// `buffer`: where these bytes came in, if they are all of it.
+    pub(super) fn understand(
+        &mut self,
+        place: usize,
+        bytes: &[u8],
+        buffer: Option<&P::Buffer>,
+        platform: &mut P,
+    ) -> usize {
         let mut at = 0;
         loop {
             let connection = &mut self.connections[place];
@@ -34,13 +41,26 @@ impl<P: Platform> Server<P> {
             let rest = &bytes[at..];
             if let Some((body, work)) = &mut connection.body {
                 let discarded = body.discard(rest);
-                if let (Ok((taken, _)), Kind::Choice { words }) = (&discarded, &mut work.kind) {
-                    words.extend_from_slice(&rest[..*taken]);
+                let taken = discarded.as_ref().map_or(0, |(taken, _)| *taken);
+                let mut job = None;
+                match &mut work.kind {
+                    Kind::Choice { words } => words.extend_from_slice(&rest[..taken]),
+                    Kind::Upload { job: number } => job = Some(*number),
+                    _ => {}
                 }
-                match discarded {
+                let handed = job.filter(|_| taken > 0).map_or(Ok(()), |job| {
+                    let part = buffer.map(|buffer| buffer.slice(at..at + taken));
+                    self.progressed(place, taken);
+                    self.upload(job, &rest[..taken], part, platform)
+                });
+                let connection = &mut self.connections[place];
+                match handed.and(discarded) {
                     Ok((taken, true)) => {
                         at += taken;
                         if let Some((_, work)) = connection.body.take() {
+                            if let Some(job) = job {
+                                self.piece(job, PieceKind::End, None);
+                            }
                             self.push(place, work);
                         }
                     }
@@ -119,8 +139,11 @@ impl<P: Platform> Server<P> {
     }
 
     pub(super) fn request(&mut self, place: usize, request: &Request<'_>, platform: &mut P) {
+        let uploads = request.method == Method::Post && request.path == UPLOAD;
         let mut framing = match request.framing {
             Framing::None => None,
+            // Whether an upload is too long is not for the server to say.
+            Framing::Length(left) if uploads => Some(Body::Length { left }),
             Framing::Length(length) => match Body::with_length(length) {
                 Ok(body) => Some(body),
                 Err(refusal) => return self.refuse(place, refusal),
@@ -133,6 +156,7 @@ impl<P: Platform> Server<P> {
             Method::Unknown => Some(UNKNOWN_METHOD),
             Method::NotAllowed if request.path == CHOICE => Some(POST_ONLY),
             Method::NotAllowed => Some(READ_ONLY),
+            Method::Post if uploads => upload::judge(request).err(),
             Method::Post => choice::refused(request),
             _ if request.expects_other => Some(UNMET),
             _ => None,
@@ -160,6 +184,10 @@ impl<P: Platform> Server<P> {
         }
         let kind = match refused {
             Some(refusal) => Kind::Refused(refusal),
+            None if uploads => match self.begin_upload(place, request, platform) {
+                Ok(kind) => kind,
+                Err(refusal) => Kind::Refused(refusal),
+            },
             None if request.method == Method::Post => Kind::Choice { words: Vec::new() },
             None => self.kind(request, framing.is_some(), platform),
         };
