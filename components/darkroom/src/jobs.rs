@@ -1,5 +1,6 @@
 //! The jobs: whose they are, how far each is, and which is next.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -30,7 +31,7 @@ pub struct Answer<B> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body<B> {
     /// A sentence.
-    Text(&'static str),
+    Text(Cow<'static, str>),
     /// A PNG file, in as many stretches as it takes.
     Png(Vec<B>),
 }
@@ -40,7 +41,7 @@ impl<B> From<Refusal> for Answer<B> {
         Self {
             status: refusal.status,
             timing: String::new(),
-            body: Body::Text(refusal.why),
+            body: Body::Text(refusal.why.into()),
         }
     }
 }
@@ -67,24 +68,15 @@ impl<M: Memory> Jobs<M> {
         }
     }
 
-    /// An upload begins. A job of the same name is forgotten. What cannot be taken is answered at
-    /// once; with no place for even that, `false`.
-    pub fn begin(&mut self, key: Key, content_type: &[u8], length: u64) -> bool {
+    /// An upload begins. A job of the same name is forgotten. What is refused is no job.
+    pub fn begin(&mut self, key: Key, content_type: &[u8], length: u64) -> Result<(), Refusal> {
         self.forget(key);
-        // A place more than there are jobs, so that what is refused can be told so.
-        if self.jobs.len() > JOBS_MAX {
-            return false;
+        if self.jobs.len() >= JOBS_MAX {
+            return Err(Refusal::BUSY);
         }
-        let upload = match self.jobs.len() {
-            JOBS_MAX => Err(Refusal::BUSY),
-            _ => Upload::new(content_type, length, self.limits),
-        };
-        let state = match upload {
-            Ok(upload) => State::Uploading(upload),
-            Err(refusal) => State::Done(refusal.into()),
-        };
-        self.jobs.push((key, state));
-        true
+        let upload = Upload::new(content_type, length, self.limits)?;
+        self.jobs.push((key, State::Uploading(upload)));
+        Ok(())
     }
 
     /// More of an upload's body. What is refused drops all that came of it.
@@ -175,7 +167,7 @@ mod tests {
     }
 
     fn upload(jobs: &mut Jobs<Heap>, heap: &Heap, key: Key, body: &[u8]) {
-        assert!(jobs.begin(key, TYPE, body.len() as u64));
+        jobs.begin(key, TYPE, body.len() as u64).unwrap();
         for piece in body.chunks(1000) {
             jobs.take(key, heap, piece);
         }
@@ -227,12 +219,11 @@ mod tests {
             key(1, 2),
             &form(&[vec![0; 10], vec![0; 10]]),
         );
-        assert!(jobs.begin(key(1, 3), b"text/plain", 5));
-        for (number, refusal) in [
-            (1, Refusal::TOO_FEW),
-            (2, Refusal::NO_MEMORY),
-            (3, Refusal::NO_FORM),
-        ] {
+        assert_eq!(
+            jobs.begin(key(1, 3), b"text/plain", 5),
+            Err(Refusal::NO_FORM)
+        );
+        for (number, refusal) in [(1, Refusal::TOO_FEW), (2, Refusal::NO_MEMORY)] {
             assert!(jobs.answer(1) == Some((number, refusal.into())));
         }
         assert_eq!((jobs.next().is_none(), heap.used()), (true, 0));
@@ -243,7 +234,7 @@ mod tests {
         let heap = Heap::new(1 << 20);
         let mut jobs = Jobs::new(Limits::STANDARD);
         let body = form(&[vec![1; 100], vec![2; 100]]);
-        assert!(jobs.begin(key(1, 1), TYPE, 1000));
+        jobs.begin(key(1, 1), TYPE, 1000).unwrap();
         jobs.take(key(1, 1), &heap, &body[..200]);
         assert!(heap.used() > 0);
         jobs.forget(key(1, 1));
@@ -270,14 +261,12 @@ mod tests {
     fn more_jobs_than_there_is_room_for_are_told_so() {
         let mut jobs = Jobs::<Heap>::new(Limits::STANDARD);
         for n in 0..JOBS_MAX as u32 {
-            assert!(jobs.begin(key(1, n), TYPE, 100));
+            jobs.begin(key(1, n), TYPE, 100).unwrap();
         }
-        assert!(jobs.answer(1).is_none());
-        assert!(jobs.begin(key(2, 0), TYPE, 100));
-        assert!(!jobs.begin(key(2, 1), TYPE, 100));
-        assert!(jobs.answer(2) == Some((0, Refusal::BUSY.into())));
-        assert!(jobs.begin(key(2, 1), TYPE, 100));
+        assert_eq!(jobs.begin(key(2, 0), TYPE, 100), Err(Refusal::BUSY));
         // One that begins anew takes its own place.
-        assert!(jobs.begin(key(1, 0), TYPE, 100));
+        jobs.begin(key(1, 0), TYPE, 100).unwrap();
+        jobs.forget(key(1, 1));
+        jobs.begin(key(2, 0), TYPE, 100).unwrap();
     }
 }

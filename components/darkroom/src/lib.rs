@@ -17,6 +17,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "component")]
+pub mod desk;
 mod jobs;
 mod refusal;
 mod upload;

@@ -129,6 +129,21 @@ pub fn attached() -> Option<&'static Client> {
     attached.then(|| unsafe { (*SLOT.client.get()).assume_init_ref() })
 }
 
+/// At least `bytes`, waiting for the pool to have them, but not past the deadline:
+/// [`Error::NoMemory`] then, or at once where the pool will never have as many.
+pub fn alloc_until(bytes: usize, deadline: u64) -> Result<Buffer<'static>, Error> {
+    let client = client();
+    let order = libcbuf::meta::order_for(bytes).ok_or(Error::BadSize)?;
+    loop {
+        match Buffer::try_alloc(client, bytes) {
+            Err(Error::NoMemory) if crate::time::now() < deadline => {}
+            done => return done,
+        }
+        // Waits in the manager, some milliseconds at most, where it counts as time blocked.
+        Remote.collect(order, true)?;
+    }
+}
+
 /// Physical address of a buffer that this component has mapped. Only with the right `dma`.
 pub fn physical(id: CbufId) -> Result<u64, Error> {
     call(method::PHYSICAL, u64::from(id.0), 0).map(|[address, ..]| address)

@@ -34,12 +34,17 @@ pub fn install(info: &'static StartInfo) {
 
 /// The Entry of an interface, by its name; `None` where the image grants no such import.
 pub fn import(name: &str) -> Option<Import> {
+    imports(name).next()
+}
+
+/// The Entries of an interface that several components provide.
+pub fn imports(name: &str) -> impl Iterator<Item = Import> {
     let info = info();
-    let imports = info.imports.get(..usize::from(info.imports_len))?;
-    let found = imports.iter().find(|i| is(&i.interface, name))?;
-    Some(Import {
-        entry: found.entry,
-        peer: found.peer,
+    let all = info.imports.get(..usize::from(info.imports_len));
+    let these = all.unwrap_or(&[]).iter().filter(|i| is(&i.interface, name));
+    these.map(|import| Import {
+        entry: import.entry,
+        peer: import.peer,
     })
 }
 

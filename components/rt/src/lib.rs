@@ -36,7 +36,7 @@ pub mod thread;
 pub mod time;
 
 pub use component::{Call, Reply, panicked};
-pub use info::{Import, arguments, grant, import, info};
+pub use info::{Import, arguments, grant, import, imports, info};
 pub use invoke::{Failure, attempt, invoke, syscall};
 pub use thread::thread_id;
 

@@ -22,7 +22,7 @@ mod wire;
 use abi::{ComponentId, Error};
 use batches::{Done, Job};
 use libcbuf::{Batch, Buffer, Cbuf, Incoming};
-pub use machine::{Call, Failure, Reply, attempt, cbuf, import, invoke};
+pub use machine::{Call, Failure, Reply, attempt, cbuf, import, imports, invoke};
 use machine::{PROVIDER, USER, all_settled, machine, raw, refuse, without_pools};
 
 struct Provider;

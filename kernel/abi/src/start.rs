@@ -27,7 +27,7 @@ pub const CHECKED: &str = "the kernel's state holds together";
 pub const MAGIC: u64 = u64::from_le_bytes(*b"cistern1");
 pub const NAME_BYTES: usize = 24;
 pub const MAX_IMPORTS: usize = 24;
-pub const MAX_GRANTS: usize = 24;
+pub const MAX_GRANTS: usize = 46;
 pub const ARGUMENT_BYTES: usize = 1024;
 
 /// A name in a fixed field, padded with zero bytes.

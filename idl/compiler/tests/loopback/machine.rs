@@ -160,6 +160,10 @@ pub fn import(name: &str) -> Option<Import> {
     })
 }
 
+pub fn imports(name: &str) -> impl Iterator<Item = Import> {
+    import(name).into_iter()
+}
+
 pub struct Failure {
     pub error: Error,
     pub ran: bool,

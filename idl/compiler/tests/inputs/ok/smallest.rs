@@ -31,6 +31,15 @@ impl Client {
         })
     }
 
+    /// All providers that this component may invoke.
+    pub fn each() -> impl Iterator<Item = Self> {
+        rt::imports(NAME)
+            .map(|import| Self {
+                entry: import.entry,
+                peer: import.peer,
+            })
+    }
+
     /// The provider: whom a batch for it is made for.
     pub fn peer(&self) -> ComponentId {
         self.peer

@@ -1,0 +1,5 @@
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+stage::component!(Pairs, pairs);
