@@ -66,7 +66,7 @@ impl Desk {
         mut run: impl FnMut(Stage, &[Part<Cbuf<'static>>]) -> Result<Parts, Failure>,
     ) -> ! {
         loop {
-            let next = || self.jobs.lock().next();
+            let next = || self.jobs.lock().next_to_do();
             let Some((key, files)) = self.complete.wait_until(u64::MAX, next) else {
                 continue;
             };

@@ -1,6 +1,7 @@
 //! The jobs: whose they are, how far each is, and which is next.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -47,7 +48,7 @@ impl<B> From<Refusal> for Answer<B> {
 }
 
 enum State<M: Memory> {
-    Uploading(Upload<M>),
+    Uploading(Box<Upload<M>>),
     /// Complete, and not begun.
     Waiting(Vec<M::Bytes>),
     Working,
@@ -75,7 +76,7 @@ impl<M: Memory> Jobs<M> {
             return Err(Refusal::BUSY);
         }
         let upload = Upload::new(content_type, length, self.limits)?;
-        self.jobs.push((key, State::Uploading(upload)));
+        self.jobs.push((key, State::Uploading(Box::new(upload))));
         Ok(())
     }
 
@@ -115,7 +116,7 @@ impl<M: Memory> Jobs<M> {
     }
 
     /// The job to work on: the one that waits for the longest time.
-    pub fn next(&mut self) -> Option<(Key, Vec<M::Bytes>)> {
+    pub fn next_to_do(&mut self) -> Option<(Key, Vec<M::Bytes>)> {
         let waits = |(_, state): &&mut (Key, State<M>)| matches!(state, State::Waiting(_));
         let (key, state) = self.jobs.iter_mut().find(waits)?;
         match core::mem::replace(state, State::Working) {
@@ -189,7 +190,7 @@ mod tests {
         let body = form(&[vec![1; 100], vec![2; 100]]);
         upload(&mut jobs, &heap, key(1, 7), &body);
         upload(&mut jobs, &heap, key(2, 7), &body);
-        let (first, files) = jobs.next().unwrap();
+        let (first, files) = jobs.next_to_do().unwrap();
         assert_eq!((first, files.len()), (key(1, 7), 2));
         assert_eq!(
             (&files[0][..], &files[1][..]),
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!((number, answer.status), (7, 200));
         assert!(jobs.answer(1).is_none());
         drop(answer);
-        assert_eq!(jobs.next().unwrap().0, key(2, 7));
+        assert_eq!(jobs.next_to_do().unwrap().0, key(2, 7));
         jobs.forget_all(2);
         assert_eq!(heap.used(), 0);
     }
@@ -226,7 +227,7 @@ mod tests {
         for (number, refusal) in [(1, Refusal::TOO_FEW), (2, Refusal::NO_MEMORY)] {
             assert!(jobs.answer(1) == Some((number, refusal.into())));
         }
-        assert_eq!((jobs.next().is_none(), heap.used()), (true, 0));
+        assert_eq!((jobs.next_to_do().is_none(), heap.used()), (true, 0));
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
         upload(&mut jobs, &heap, key(1, 2), &body);
         jobs.forget(key(1, 2));
         upload(&mut jobs, &heap, key(1, 3), &body);
-        let (working, files) = jobs.next().unwrap();
+        let (working, files) = jobs.next_to_do().unwrap();
         assert!(jobs.is_wanted(working));
         jobs.forget(working);
         assert!(!jobs.is_wanted(working));
@@ -254,7 +255,7 @@ mod tests {
         upload(&mut jobs, &heap, key(1, 4), &body);
         jobs.take(key(1, 4), &heap, b"more");
         jobs.end(key(1, 4));
-        assert_eq!(jobs.next().unwrap().1.len(), 2);
+        assert_eq!(jobs.next_to_do().unwrap().1.len(), 2);
     }
 
     #[test]

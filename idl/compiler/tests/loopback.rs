@@ -128,6 +128,16 @@ fn job(data: Option<Cbuf<'static>>, extra: Option<Cbuf<'static>>) -> Job {
 }
 
 #[test]
+fn a_client_finds_each_provider() {
+    let all = [
+        scalars::Client::each().count(),
+        cbufs::Client::each().count(),
+        batches::Client::each().count(),
+    ];
+    assert_eq!(all, [1; 3]);
+}
+
+#[test]
 fn scalars_come_through_at_their_extremes() {
     machine();
     let client = scalars::Client::bind().unwrap();

@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::ops::Deref;
+use core::slice;
 
 use crate::{Failure, Part, Stage};
 
@@ -94,7 +95,7 @@ impl<R: Runner> Conductor<'_, R> {
         for (n, file) in files.into_iter().enumerate() {
             let decoded = self.run(Stage::Decode, &[Part::records(file)]);
             let [colour, brightness] = decoded.map_err(|why| why.of_photo(n))?;
-            let [features] = self.run(Stage::Features, &[brightness.clone()])?;
+            let [features] = self.run(Stage::Features, slice::from_ref(&brightness))?;
             colours.push(colour);
             seen.extend([brightness, features]);
         }

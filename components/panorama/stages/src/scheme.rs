@@ -1,7 +1,7 @@
 //! The scheme of a panorama, as one part: the plan, the panorama's size and place, then where each
 //! photograph goes and the rectangle that it covers.
 
-use core::mem::size_of;
+use core::mem::{size_of, size_of_val};
 use core::ops::Deref;
 
 use cistern_compose::layout::{Region, layout};
@@ -54,7 +54,7 @@ impl<'p> Scheme<'p> {
         let mut room = memory.room(length)?;
         let (first, rest) = room[..length].split_at_mut(size_of::<Plan>());
         let (second, rest) = rest.split_at_mut(size_of::<Region>());
-        let (third, fourth) = rest.split_at_mut(photos * size_of::<Placement>());
+        let (third, fourth) = rest.split_at_mut(size_of_val(placed));
         let canvas = layout(plan, placed, PANORAMA_MAX, record::room(fourth)?)?;
         first.copy_from_slice(record::bytes(core::slice::from_ref(plan)));
         second.copy_from_slice(record::bytes(core::slice::from_ref(&canvas)));
