@@ -179,6 +179,27 @@ fn no_more_than_so_many_buffers() {
     assert!(a.cbuf_alloc_owned(1).is_ok());
 }
 
+/// Another thread of the owner's frees what is not whole yet, or goes already.
+#[test]
+fn between_the_parts_it_cannot_be_freed() {
+    let host = Host::new(500);
+    let a = host.client_with_heap(1, 4, 4, 300);
+    let (_, kept) = a.cbuf_alloc_owned(1).unwrap();
+    let mut owning = host.with(|m| m.begin_owned(A, 290)).unwrap();
+    assert_eq!(host.with(|m| m.owned_part(&mut owning)), Ok(None));
+    let id = all(&host).last().unwrap().id;
+    assert!(id != kept);
+    assert_eq!(host.free_owned(A, id), Err(Error::BadBuffer));
+    while host.with(|m| m.owned_part(&mut owning)).unwrap().is_none() {}
+    let mut ending = host.with(|m| m.free_owned(A, id)).unwrap();
+    assert_eq!(host.with(|m| m.owned_part(&mut ending)), Ok(None));
+    assert_eq!(host.free_owned(A, id), Err(Error::BadBuffer));
+    while host.with(|m| m.owned_part(&mut ending)).unwrap().is_none() {}
+    assert_eq!(host.free_owned(A, id), Err(Error::BadBuffer));
+    host.check();
+    assert_eq!(host.with(|m| m.heap(A)).unwrap().claimed, 1);
+}
+
 /// Between any two parts of making or ending a buffer its owner may die, and be started anew.
 #[test]
 fn a_death_between_the_parts_loses_nothing() {
