@@ -32,6 +32,7 @@ pub use heap::{Finished, Heap, Room};
 pub use join::{estimate, pairs};
 pub use part::Part;
 pub use picture::{blend, decode, encode, exposure, features, seams, warp};
+pub use scheme::Scheme;
 
 use alloc::vec::Vec;
 use cistern_image::Memory;

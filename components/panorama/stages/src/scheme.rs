@@ -10,8 +10,10 @@ use cistern_image::{Memory, Placement, Plan};
 
 use crate::{Failure, PANORAMA_MAX, Part};
 
+/// See the top of this file: views of a part's records, each checked.
 pub struct Scheme<'p> {
     pub plan: &'p Plan,
+    /// Its first pixel in the coordinates of the projection, and its size.
     pub canvas: &'p Region,
     pub placements: &'p [Placement],
     pub regions: &'p [Region],

@@ -4,20 +4,27 @@
 mod judge;
 
 use cistern_panorama_testset::{make, names};
-use judge::Verdict;
+use cistern_stages::Failure;
+use cistern_stitch::stitch;
+use judge::{Verdict, files, heap, judge};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn verdict(name: &str) -> Result<Verdict, Failure> {
+    let set = make(name);
+    judge(&set, &stitch(&files(&set), &heap(), || 0)?)
+}
 
 #[test]
 fn no_set_fails() {
     let names = names();
     let next = AtomicUsize::new(0);
-    let verdicts: Mutex<Vec<(&str, Result<Verdict, String>)>> = Mutex::new(Vec::new());
+    let verdicts = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let verdict = judge::judge(&make(name), &mut || 0).map(|(verdict, _)| verdict);
+                    let verdict = verdict(name);
                     verdicts.lock().unwrap().push((name, verdict));
                 }
             });

@@ -1,12 +1,10 @@
 //! Stitches a set and holds the result against the truth.
 
-#[path = "../common/mod.rs"]
-mod common;
-
-use cistern_image::{Point, Projection};
-use cistern_panorama_testset::{Homography, Set, corner_error, quality};
-use cistern_stitch::{Panorama, Times, stitch};
-use common::{LIMITS, photographs};
+use cistern_compose::encode;
+use cistern_image::{Point, Projection, Raster, Size};
+use cistern_panorama_testset::{Homography, Set, View, corner_error, quality};
+use cistern_stages::{Failure, Heap};
+use cistern_stitch::Stitched;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {
@@ -18,34 +16,49 @@ pub struct Verdict {
     pub covered: f64,
 }
 
-/// The verdict, and the panorama with its times as `clock` says.
-pub fn judge(set: &Set, clock: &mut dyn FnMut() -> u64) -> Result<(Verdict, Panorama), String> {
-    let panorama = stitch(photographs(set), &LIMITS, Times::default(), clock);
-    let panorama = panorama.map_err(|error| error.to_string())?;
-    let reference = panorama.plan.reference as usize;
-    let anchor = &panorama.placements[reference];
-    let back = anchor.plane.inverse().ok_or("the reference is flat")?;
-    let placements = panorama.placements.iter();
+/// The set's views as PNG files.
+pub fn files(set: &Set) -> Vec<Vec<u8>> {
+    let write = |view: &View| {
+        let size = Size::new(view.width as u32, view.height as u32).unwrap();
+        let mut file = vec![0; encode::bound(view.width, view.height, 3)];
+        let image = Raster::<&[u8], 3>::packed(&view.rgb[..], size).unwrap();
+        let length = encode::png(&image, &mut file).unwrap();
+        file[..length].to_vec()
+    };
+    set.views.iter().map(write).collect()
+}
+
+/// As much memory as the machine of 256 MiB is meant to have for it.
+pub fn heap() -> Heap {
+    Heap::new(160 << 20)
+}
+
+pub fn judge(set: &Set, stitched: &Stitched) -> Result<Verdict, Failure> {
+    let scheme = stitched.scheme()?;
+    let reference = scheme.plan.reference as usize;
+    let anchor = &scheme.placements[reference];
+    let back = anchor.plane.inverse().ok_or_else(Failure::parts)?;
+    let placements = scheme.placements.iter();
     let to_anchor: Vec<Homography> = placements.map(|p| back.times(&p.plane).0).collect();
     let corner_error = corner_error(set, reference, &to_anchor);
 
-    let canvas = panorama.canvas;
-    let size = (canvas.width as usize, canvas.height as usize);
-    let pixels = panorama.rgba.as_chunks::<4>().0;
+    let canvas = *scheme.canvas;
+    let panorama = stitched.panorama()?;
     let pixel = |x: usize, y: usize| {
-        let [r, g, b, alpha] = pixels[y * size.0 + x];
+        let [r, g, b, alpha] = panorama.row(y).as_chunks::<4>().0[x];
         (alpha != 0).then_some([r, g, b])
     };
-    let focal = panorama.plan.focal;
-    let centre = anchor.size().map_err(|e| e.to_string())?.centre();
+    let focal = scheme.plan.focal;
+    let centre = anchor.size()?.centre();
+    let size = (panorama.width(), panorama.height());
     let found = quality(set, reference, size, pixel, |x, y| {
         let (x, y) = (x + f64::from(canvas.x), y + f64::from(canvas.y));
-        let place = match panorama.plan.projection() {
+        let place = match scheme.plan.projection() {
             Projection::Planar => back.point(Point { x, y })?,
             Projection::Cylindrical => {
                 let (sin, cos) = (x / focal).sin_cos();
-                let ray = anchor.rotation.transposed().vector([sin, y / focal, cos]);
-                let [x, y, z] = ray;
+                let ray = [sin, y / focal, cos];
+                let [x, y, z] = anchor.rotation.transposed().vector(ray);
                 (z > 0.0).then(|| Point {
                     x: centre.x + anchor.focal * x / z,
                     y: centre.y + anchor.focal * y / z,
@@ -54,10 +67,9 @@ pub fn judge(set: &Set, clock: &mut dyn FnMut() -> u64) -> Result<(Verdict, Pano
         };
         Some((place.x, place.y))
     });
-    let verdict = Verdict {
+    Ok(Verdict {
         corner_error,
         psnr: found.psnr,
         covered: found.covered,
-    };
-    Ok((verdict, panorama))
+    })
 }
