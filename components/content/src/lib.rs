@@ -57,7 +57,7 @@ const fn generated(path: &'static str, bytes: usize) -> File {
 }
 
 /// Every file there is.
-pub const FILES: [File; 17] = [
+pub const FILES: [File; 20] = [
     embedded(
         "/index.html",
         media::HTML,
@@ -95,6 +95,17 @@ pub const FILES: [File; 17] = [
         "/favicon.svg",
         media::SVG,
         include_bytes!("../www/favicon.svg"),
+    ),
+    embedded("/stitch", media::HTML, include_bytes!("../www/stitch.html")),
+    embedded(
+        "/stitch.css",
+        media::CSS,
+        include_bytes!("../www/stitch.css"),
+    ),
+    embedded(
+        "/stitch.js",
+        media::SCRIPT,
+        include_bytes!("../www/stitch.js"),
     ),
     generated("/f1.txt", 1),
     generated("/f128.txt", 128),
