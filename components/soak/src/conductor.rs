@@ -12,7 +12,7 @@ use core::fmt;
 use core::time::Duration;
 use rt::suite::Suite;
 use soak::Random;
-use soak::parts::{Kept, check, fresh, others, pass};
+use soak::parts::{Kept, check, fresh, others, pass, post};
 use stubs::cbuf_policy::Client as Policy;
 
 rt::component! {
@@ -93,6 +93,8 @@ fn number(key: &str, otherwise: u64) -> u64 {
 #[derive(Default)]
 struct Done {
     passed: u64,
+    /// Sent, and let go of before it was received.
+    posted: u64,
     killed: u64,
     /// Of these, with a heap that had grown.
     grown: u64,
@@ -108,14 +110,17 @@ fn main(_argument: u64) -> ! {
     suite.tell("all memory is where it was", all_memory());
     let Done {
         passed,
+        posted,
         killed,
         grown,
         resized,
     } = done;
     rt::println!(
-        "{passed} buffers passed, {killed} soakers killed, {grown} with a grown heap, {resized} pools resized"
+        "{passed} buffers passed, {posted} posted, {killed} soakers killed, {grown} with a grown heap, {resized} pools resized"
     );
-    let enough = [passed / 20, killed, grown, resized].into_iter().min();
+    let enough = [passed / 20, posted / 2, killed, grown, resized]
+        .into_iter()
+        .min();
     suite.tell(
         "something happened",
         match enough {
@@ -164,7 +169,13 @@ fn soak(done: &mut Done) -> Outcome {
                 balances(&policy)?;
             }
             7..=12 => pause()?,
-            13..=20 => {
+            13..=16 => {
+                if let Ok(cbuf) = fresh(&mut random, false) {
+                    // It may just be dead.
+                    done.posted += u64::from(post(to, cbuf).is_ok());
+                }
+            }
+            17..=20 => {
                 if let Some(kept) = KEPT.exchange(&mut random, None) {
                     check(&kept, "kept by the conductor");
                 }

@@ -1,8 +1,8 @@
 //! What soakers and their conductor both do with buffers.
 
 use crate::{Random, fill, is_whole};
-use abi::Error;
 use abi::start::Import;
+use abi::{ComponentId, Error};
 use rt::cbuf::{Buffer, Cbuf};
 use rt::sync::Mutex;
 use stubs::{soak, wire};
@@ -40,13 +40,66 @@ pub fn others() -> impl Iterator<Item = &'static Import> + Clone {
     imports.filter(|i| i.interface.as_str() == soak::NAME)
 }
 
-/// Has another component take a buffer; what it answers.
+/// Has another component take a buffer; what it answers. Says so where one of the two was lost on
+/// its way between the living.
 pub fn pass(to: &Import, cbuf: &Cbuf<'static>, dice: u64) -> Result<Cbuf<'static>, Error> {
+    let answer = exchange(to, cbuf, dice);
+    match answer {
+        Ok(_) | Err(Error::Dead) => {}
+        Err(error) => rt::println!("TEST lost FAILED buffer {}: {error}", cbuf.id().0),
+    }
+    answer
+}
+
+fn exchange(to: &Import, cbuf: &Cbuf<'static>, dice: u64) -> Result<Cbuf<'static>, Error> {
     let sent = wire::send(cbuf, to.peer);
     let args = [sent[0], sent[1], dice, 0];
     let reply = rt::attempt(to.entry, soak::method::PASS, args)
         .map_err(|failure| wire::failed(failure, || wire::take_back(sent)))?;
     wire::receive(reply[0], reply[1], to.peer)
+}
+
+/// Sends a buffer and lets go of it before it is received.
+pub fn post(to: &Import, cbuf: Cbuf<'static>) -> Result<(), Error> {
+    let sent = wire::send(&cbuf, to.peer);
+    drop(cbuf);
+    let args = [sent[0], sent[1], 0, 0];
+    rt::attempt(to.entry, soak::method::POST, args)
+        .map(drop)
+        .map_err(|failure| wire::failed(failure, || wire::take_back(sent)))
+}
+
+/// What was sent here and not received yet: from whom, and its words.
+pub struct Mail(Mutex<[Option<Letter>; LETTERS]>);
+pub type Letter = (ComponentId, [u64; 2]);
+const LETTERS: usize = 8;
+
+impl Mail {
+    #[expect(clippy::new_without_default, reason = "made in statics alone")]
+    pub const fn new() -> Self {
+        Self(Mutex::new([None; LETTERS]))
+    }
+
+    /// Puts a letter in a random place, and receives what was there.
+    pub fn put(&self, random: &mut Random, letter: Letter) {
+        let place = random.below(LETTERS as u64) as usize;
+        let old = self.0.lock()[place].replace(letter);
+        old.into_iter().for_each(open);
+    }
+
+    /// Receives all that came; answers how many those were.
+    pub fn open(&self) -> usize {
+        let all = core::mem::replace(&mut *self.0.lock(), [None; LETTERS]);
+        all.into_iter().flatten().map(open).count()
+    }
+}
+
+/// Receives what was sent here, which must be whole.
+fn open((from, [what, offset]): Letter) {
+    match wire::receive(what, offset, from) {
+        Ok(cbuf) => check(&cbuf, "out of a letter"),
+        Err(error) => rt::println!("TEST lost FAILED letter of {}: {error}", from.0),
+    }
 }
 
 /// What a component keeps for a while.

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use rt::cbuf::Cbuf;
 use rt::sync::Mutex;
-use soak::parts::{Kept, check, fresh, others, pass};
+use soak::parts::{Kept, Mail, check, fresh, others, pass, post};
 use soak::{Random, fill, is_whole};
 
 rt::component! {
@@ -23,6 +23,7 @@ rt::component! {
 }
 
 static KEPT: Kept = Kept::new();
+static MAIL: Mail = Mail::new();
 /// Blocks of its heap, which grows by them.
 static BLOCKS: Mutex<[Vec<u8>; BLOCKS_KEPT]> = Mutex::new([const { Vec::new() }; BLOCKS_KEPT]);
 const BLOCKS_KEPT: usize = 6;
@@ -66,6 +67,7 @@ impl stubs::soak::Server for Soaker {
         dice: u64,
     ) -> Result<Cbuf<'static>, Error> {
         check(&data, "on arrival");
+        MAIL.open();
         let mut random = Random::new(dice);
         if is_released() {
             return Ok(data);
@@ -89,7 +91,17 @@ impl stubs::soak::Server for Soaker {
             keep_block(place, Vec::new());
         }
         rt::heap::trim();
+        MAIL.open();
         Ok(KEPT.release())
+    }
+
+    fn post(&self, caller: ComponentId, what: u64, offset: u64) -> Result<(), Error> {
+        let mut random = Random::new(what ^ rt::time::now());
+        MAIL.put(&mut random, (caller, [what, offset]));
+        if is_released() {
+            MAIL.open();
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +121,9 @@ fn main(_argument: u64) -> ! {
     loop {
         if !is_released() {
             step(&mut random);
+        }
+        if random.below(4) == 0 {
+            MAIL.open();
         }
         if random.below(4) == 0 && rt::sched::block(rt::time::after(PAUSE)).is_err() {
             rt::component::stop()
@@ -146,6 +161,14 @@ fn step(random: &mut Random) {
     let Ok(cbuf) = fresh(random, wait) else {
         return;
     };
+    if random.below(3) == 0 {
+        let count = others().count() as u64;
+        if let Some(to) = others().nth(random.below(count) as usize) {
+            // It may just be dead.
+            let _ = post(to, cbuf);
+        }
+        return;
+    }
     let answer = onwards(random, &cbuf);
     check(&cbuf, "of its own");
     match random.below(3) {
