@@ -29,6 +29,16 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Pauses that anything here takes at most.
 const PATIENCE: u32 = 3000;
 
+/// The argument of a thread less urgent than those, which does what memory comes by: so whoever is
+/// told first runs first, and has it.
+const GIVER: u64 = 4;
+/// What it is to do: a pool size, or [`RELEASE`]; 0 when it is done.
+static GIVE: AtomicU64 = AtomicU64::new(0);
+const RELEASE: u64 = u64::MAX;
+static GIVER_NUMBER: AtomicU64 = AtomicU64::new(0);
+/// What came of it.
+static GIVEN: AtomicU64 = AtomicU64::new(0);
+
 /// Threads that are to ask for memory, as a bit set by argument, and what they got.
 static WANTED: AtomicU64 = AtomicU64::new(0);
 static GOT: Mutex<[Option<Buffer<'static>>; WAITERS as usize]> =
@@ -68,8 +78,10 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
 }
 
 fn main(argument: u64) -> ! {
-    if argument > 0 {
-        wait_for_memory(argument)
+    match argument {
+        0 => {}
+        GIVER => give(),
+        _ => wait_for_memory(argument),
     }
     let tests: [(&str, Test); 5] = [
         ("what-comes-back-goes-to-the-most-urgent", comes_back),
@@ -105,6 +117,34 @@ fn wait_for_memory(argument: u64) -> ! {
             GOT.lock()[argument as usize - 1] = Some(buffer);
         }
     }
+}
+
+fn give() -> ! {
+    GIVER_NUMBER.store(u64::from(rt::thread_id().0) + 1, Ordering::SeqCst);
+    while rt::sched::block(rt::time::NEVER).is_ok() {
+        let given = match GIVE.load(Ordering::SeqCst) {
+            0 => continue,
+            RELEASE => release(),
+            pages => Policy::bind()
+                .and_then(|policy| policy.set_pool(own(), pages))
+                .during("setting the pool"),
+        };
+        GIVEN.store(u64::from(given.is_ok()), Ordering::SeqCst);
+        GIVE.store(0, Ordering::SeqCst);
+    }
+    rt::component::stop()
+}
+
+/// Has the least urgent thread do something.
+fn have_given(what: u64) -> Outcome {
+    until("the giver starting", || {
+        Ok(GIVER_NUMBER.load(Ordering::SeqCst) != 0)
+    })?;
+    GIVE.store(what, Ordering::SeqCst);
+    let giver = ThreadId(GIVER_NUMBER.load(Ordering::SeqCst) as u16 - 1);
+    rt::sched::wake(giver).during("waking the giver")?;
+    until("giving", || Ok(GIVE.load(Ordering::SeqCst) == 0))?;
+    expect("giving", GIVEN.load(Ordering::SeqCst), 1)
 }
 
 fn pause() -> Outcome {
@@ -213,16 +253,13 @@ fn one_by_one(policy: &Policy, mut come: impl FnMut(u64) -> Outcome) -> Outcome 
 
 fn comes_back(policy: &Policy) -> Outcome {
     give_all_away()?;
-    one_by_one(policy, |_| release())?;
+    one_by_one(policy, |_| have_given(RELEASE))?;
     release()
 }
 
 fn grows(policy: &Policy) -> Outcome {
     give_all_away()?;
-    let result = one_by_one(policy, |n| {
-        let grown = policy.set_pool(own(), POOL + n + 1);
-        grown.during("growing the pool")
-    });
+    let result = one_by_one(policy, |n| have_given(POOL + n + 1));
     for _ in 0..POOL {
         release()?;
     }
