@@ -373,8 +373,8 @@ impl stubs::cbuf_figures::Server for Figures {
         stubs::cbuf_policy::Server::memory_of(&Policy, caller, number)
     }
 
-    fn memory(&self, caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
-        stubs::cbuf::Server::memory(&Clients, caller)
+    fn memory(&self, caller: ComponentId) -> Result<(u64, u64), Error> {
+        stubs::cbuf_policy::Server::memory(&Policy, caller)
     }
 
     fn totals(&self, caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {

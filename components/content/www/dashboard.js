@@ -80,7 +80,7 @@ function tiles(stats, counts) {
     ["latency, 99 of 100", p99 ? said(p99) : "–", "", slowest],
     ["invocations", show(newest((s) => s.kernel.invocations), short), "/s", series((s) => s.kernel.invocations)],
     ["time lost to memory", show(newest(lost), (us) => percent(us / 1e6)), "", series(lost)],
-    ["buffers in use", free ? bytes(free.live) : "–", free ? `of ${bytes(free.total)}` : "", history.map((s) => s.memory.buffers?.live ?? null)],
+    ["memory in pools", free ? bytes(free.held) : "–", free ? `of ${bytes(free.total)}` : "", history.map((s) => s.memory.buffers?.held ?? null)],
     ["connections", show(stats.http.connections.open, number), "open", history.map((s) => s.http.connections.open)],
   ];
   at("tiles").replaceChildren(...all.map(([name, value, unit, line]) =>

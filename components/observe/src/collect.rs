@@ -194,12 +194,11 @@ impl Collector {
 }
 
 fn buffers(manager: &cbuf_figures::Client) -> Result<Buffers, Error> {
-    let (free, _, live, _) = manager.memory()?;
+    let (free, _) = manager.memory()?;
     let (held, unpaid, unused, total) = manager.totals()?;
     Ok(Buffers {
         total,
         free,
-        live,
         held,
         unpaid,
         unused,

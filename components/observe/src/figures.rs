@@ -68,8 +68,6 @@ pub struct Buffers {
     pub total: u64,
     /// In no pool's size.
     pub free: u64,
-    /// In buffers that somebody references.
-    pub live: u64,
     /// Paid for by pools.
     pub held: u64,
     /// In buffers of the dead that nobody pays for.

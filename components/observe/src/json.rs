@@ -61,11 +61,10 @@ fn memory(o: &mut Object<'_>, memory: &Memory) {
     }
 }
 
-fn each(buffers: &Buffers) -> [(&'static str, u64); 6] {
+fn each(buffers: &Buffers) -> [(&'static str, u64); 5] {
     [
         ("total", buffers.total),
         ("free", buffers.free),
-        ("live", buffers.live),
         ("held", buffers.held),
         ("unpaid", buffers.unpaid),
         ("unused", buffers.unused),

@@ -281,9 +281,9 @@ fn memory(out: &mut Out, figures: &Figures) {
     );
     one(
         out,
-        "cistern_buffer_live_pages",
-        "Pages of it in buffers that somebody references.",
-        Some(buffers.live),
+        "cistern_buffer_held_pages",
+        "Pages of it that components pay for.",
+        Some(buffers.held),
     );
 }
 

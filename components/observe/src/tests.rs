@@ -66,7 +66,6 @@ fn example() -> (Figures, Served) {
             buffers: Some(Buffers {
                 total: 900,
                 free: 100,
-                live: 50,
                 held: 600,
                 unpaid: 10,
                 unused: 290,
