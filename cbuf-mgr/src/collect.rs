@@ -18,11 +18,16 @@ use alloc::vec::Vec;
 use libcbuf::meta::CbufId;
 
 /// Most buffers made in one collection that nobody asked for yet.
-const AHEAD: usize = 32;
+const AHEAD: u64 = 32;
+/// Most pages of them.
+const MOST_AHEAD: u64 = 64;
 /// Most buffers that a part asks to be told of, or charges.
 pub(crate) const LOOKS: usize = 64;
 /// Most buffers that a part ends.
 pub(crate) const ENDS: usize = 8;
+
+/// A thread that waits looks again after 5 ms, and nobody has patience for more than a second.
+const TRIES_IN_PATIENCE: u64 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -139,6 +144,8 @@ impl<M: Machine> Manager<M> {
             0 => {
                 // Whoever may not wait lacks the memory no less: the policy is to see it.
                 self.note(caller, thread, |timing| timing.blocked_ticks += 1);
+                let now = self.machine.ticks();
+                self.pool_mut(caller)?.refused = Some(now);
                 Step::Ready(0)
             }
             ready => Step::Ready(ready),
@@ -155,7 +162,11 @@ impl<M: Machine> Manager<M> {
                 if need > pool.terms.max_pages {
                     return Err(Error::NoMemory);
                 }
-                self.note(caller, round.thread, |timing| timing.calls += 1);
+                let lacked = self.lacked(caller)?;
+                self.note(caller, round.thread, |timing| {
+                    timing.calls += 1;
+                    timing.blocked_ticks += lacked;
+                });
                 self.review_charges(caller)?;
                 round.stage = Stage::Look;
                 self.begin_look(caller, round)?;
@@ -213,6 +224,15 @@ impl<M: Machine> Manager<M> {
         }
     }
 
+    /// The time since an allocation that may not wait failed: until it is tried again, its thread
+    /// waits in some other way. Longer than a thread would wait at a time does not count: then
+    /// nobody wanted it any more.
+    fn lacked(&mut self, caller: ComponentId) -> Result<u64, Error> {
+        let (now, most) = (self.machine.ticks(), self.patience / TRIES_IN_PATIENCE);
+        let since = self.pool_mut(caller)?.refused.take();
+        Ok(since.map_or(0, |since| now.saturating_sub(since).min(most)))
+    }
+
     /// After looks that found nothing; answers whether that is all.
     fn ask(&mut self, caller: ComponentId, round: &mut Round) -> Result<bool, Error> {
         round.stage = Stage::Ask;
@@ -253,7 +273,7 @@ impl<M: Machine> Manager<M> {
             .iter()
             .filter(|id| self.order_of(**id) >= order)
             .count();
-        let mut have = round.ready as usize + fits;
+        let have = round.ready as usize + fits;
         if round.left > 0 && (have == 0 || found.len() < space) {
             // One place is kept for what was asked for.
             let most = space.saturating_sub(usize::from(have == 0));
@@ -264,7 +284,6 @@ impl<M: Machine> Manager<M> {
             match self.grow(caller, order, found)? {
                 Grown::Made(id) => {
                     push(found, id)?;
-                    have = 1;
                 }
                 Grown::Nothing => {}
                 Grown::Later => {
@@ -275,7 +294,10 @@ impl<M: Machine> Manager<M> {
         }
         self.put(caller, round, found, space)?;
         let pool = self.pool_mut(caller)?;
-        let ahead = (pool.owned.len() / 4).min(AHEAD).saturating_sub(have);
+        let need = pages_of(order)?;
+        // It is there to be used: the larger a pool, the rarer its collections.
+        let room = pool.limit.saturating_sub(pool.held).min(pool.limit / 8);
+        let ahead = (room.min(MOST_AHEAD) / need).min(AHEAD) as usize;
         if round.ready > 0 && ahead > 0 {
             // A look at all that a client owns should pay for more than one allocation.
             round.stage = Stage::Ahead;

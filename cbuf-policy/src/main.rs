@@ -84,8 +84,12 @@ fn pools(settings: &Settings<'_>) -> impl Iterator<Item = (u32, Terms)> {
         let component = grant.base as u32;
         let said = settings.priorities().filter_map(Result::ok);
         let said = said.filter(|(name, _)| reached(name) >> (component % 64) & 1 == 1);
+        let least = grant.bytes & 0xffff_ffff;
+        let sizes = settings.sizes().filter_map(Result::ok);
+        let fixed = sizes.filter(|(other, _)| *other == name).last();
         let terms = Terms {
-            least: grant.bytes & 0xffff_ffff,
+            least,
+            fixed: fixed.map_or(least, |(_, pages)| u64::from(pages)),
             most: grant.bytes >> 32,
             priority: said.last().map_or((grant.base >> 32) as u32, |(_, n)| n),
             reach: reached(name),

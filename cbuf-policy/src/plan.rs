@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// The four ways to share.
+/// The ways to share: four that decide, and one that does not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Policy {
     /// Every pool what it wants, as long as there is any.
@@ -14,10 +14,18 @@ pub enum Policy {
     Priority,
     /// Applications with a target first, up to it.
     Qos,
+    /// The sizes that were said, to compare the others with.
+    Static,
 }
 
 impl Policy {
-    pub const ALL: [Self; 4] = [Self::Throughput, Self::Limited, Self::Priority, Self::Qos];
+    pub const ALL: [Self; 5] = [
+        Self::Throughput,
+        Self::Limited,
+        Self::Priority,
+        Self::Qos,
+        Self::Static,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,6 +33,7 @@ impl Policy {
             Self::Limited => "limited",
             Self::Priority => "priority",
             Self::Qos => "qos",
+            Self::Static => "static",
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Forecast {
     pub resting: bool,
     /// More than this it would not use.
     pub useful: u64,
+    /// The share of the last period that was lost, in millionths.
+    pub lost: u64,
     /// Which target's application it belongs to; [`TARGETS`] for none.
     pub group: usize,
     /// The model: pages in use, in 1/256, and the share of time lost per 1/256 of a page of room.
@@ -105,6 +107,18 @@ impl Forecast {
         }
     }
 
+    /// What it has to keep when others want memory: where it loses less than it bears, it can give
+    /// some.
+    pub fn keeps(&self, share: u64) -> u64 {
+        let now = self.share_at(self.now);
+        let close = now >= share - share / 8 && now <= share + share / 2;
+        if close || self.resting || self.starved || self.short {
+            self.wants(share)
+        } else {
+            self.pages_at(share)
+        }
+    }
+
     /// What it bears well.
     pub fn wants_bearable(&self) -> u64 {
         self.wants(BEARABLE)
@@ -114,6 +128,15 @@ impl Forecast {
     /// `weight / room` is least where room goes by the root of the weight.
     pub fn pull(&self) -> u64 {
         self.weight.isqrt()
+    }
+
+    /// The largest size that it would make anything of.
+    pub fn most_useful(&self) -> u64 {
+        if self.resting {
+            self.terms.least
+        } else {
+            self.clamp(u64::MAX)
+        }
     }
 
     pub fn clamp(&self, pages: u64) -> u64 {
@@ -203,6 +226,7 @@ impl History {
             short,
             resting,
             useful: useful(&last, &now, short),
+            lost: share,
             group: TARGETS,
             base,
             weight: self.weight,
@@ -220,7 +244,12 @@ impl History {
         let room = size.saturating_sub(base).max(FINE);
         let weight = share * room;
         let far = weight > 2 * self.weight || weight < self.weight / 2;
-        let parts = if far { 2 } else { 4 };
+        let parts = match (self.weight, far) {
+            // The first that is heard of it.
+            (0, _) => 1,
+            (_, true) => 2,
+            (_, false) => 4,
+        };
         self.weight = self.weight - self.weight / parts + weight / parts;
     }
 
@@ -262,6 +291,7 @@ mod tests {
         least: 10,
         most: 1000,
         priority: 0,
+        fixed: 10,
         reach: 1,
     };
 

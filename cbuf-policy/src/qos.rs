@@ -6,15 +6,48 @@
 //! times a second, so an error of the model is corrected by what it causes.
 
 use crate::plan::TARGETS;
-use crate::{Forecast, Plan, WHOLE, allocate, limited};
+use crate::{BEARABLE, Forecast, Plan, WHOLE, allocate, limited};
 
 /// Those without a target may take memory while they lose more than this: 0.5%.
 const OTHERS_BEAR: u64 = WHOLE / 200;
 /// A share is on target while it is this part of the target away from it.
 const CLOSE: u64 = 10;
 
-/// What each application was due in all, in the order of the targets: it stays while it serves.
-pub type Dues = [u64; TARGETS];
+/// What is kept of each application, in the order of the targets.
+pub type Dues = [Due; TARGETS];
+
+/// What an application was due in all, which stays while it serves, and by how much more than its
+/// target it may lose next, because it lost less so far. Sizes are whole pages, and one page can be
+/// the difference between twice the target and half of it: this way the mean is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Due {
+    held: u64,
+    credit: i64,
+}
+
+impl Due {
+    /// Counts a period in which it had what it was due, and answers the share that it may lose.
+    fn settle(&mut self, now: u64, lost: u64, target: u64) -> u64 {
+        let most = target as i64 * CREDIT;
+        if self.held == now {
+            let less = target as i64 - lost.min(MOST_LOST) as i64;
+            // What is close enough stays as it is.
+            if less.unsigned_abs() > ENOUGH.max(target / 8) {
+                self.credit = (self.credit + less).clamp(-most, most);
+            }
+        }
+        let corrected = target as i64 + self.credit / PATIENCE;
+        (corrected as u64).clamp(target / 2, target * 2)
+    }
+}
+
+/// So many periods of the target can be owed, one part in so many of which is settled in the next.
+const CREDIT: i64 = 8;
+const PATIENCE: i64 = 8;
+/// A share so close to its target is right: a point.
+const ENOUGH: u64 = WHOLE / 100;
+/// A period in which more was lost, by several at once, counts as this.
+const MOST_LOST: u64 = 2 * WHOLE;
 
 /// Splits `budget` pages. `forecasts` come in the order of their groups.
 pub fn split(plan: &Plan, dues: &mut Dues, forecasts: &[Forecast], budget: u64, sizes: &mut [u64]) {
@@ -65,14 +98,24 @@ pub fn split(plan: &Plan, dues: &mut Dues, forecasts: &[Forecast], budget: u64, 
         missing.saturating_sub(left),
         &mut sizes[others..],
     );
-    allocate::max_min(&mut sizes[..others], more, left);
+    let missing = (0..others).map(|i| more(i).saturating_sub(sizes[i]));
+    let missing = missing.fold(0, u64::saturating_add);
+    if missing > left {
+        allocate::max_min(&mut sizes[..others], more, left);
+    } else {
+        // Enough for all that they want: where it helps most.
+        let budget = left.saturating_add(total(&sizes[..others]));
+        limited::split(bound, budget, BEARABLE, &mut sizes[..others]);
+    }
 }
 
 /// The sizes with which an application loses the share `target`.
-fn due(pools: &[Forecast], target: u64, held: &mut u64, sizes: &mut [u64]) {
-    let now = pools.iter().map(|f| f.now).fold(0, u64::saturating_add);
+fn due(pools: &[Forecast], target: u64, due: &mut Due, sizes: &mut [u64]) {
+    let sum = |f: fn(&Forecast) -> u64| pools.iter().map(f).fold(0, u64::saturating_add);
+    let now = sum(|f| f.now);
+    let target = due.settle(now, sum(|f| f.lost), target);
     let share: u64 = pools.iter().map(|f| f.share_at(f.now)).sum();
-    let on_target = *held == now && share.abs_diff(target) <= target / CLOSE;
+    let on_target = due.held == now && share.abs_diff(target) <= target / CLOSE;
     let pulls = pools
         .iter()
         .map(Forecast::pull)
@@ -88,7 +131,7 @@ fn due(pools: &[Forecast], target: u64, held: &mut u64, sizes: &mut [u64]) {
             forecast.pages_among(pulls, target)
         };
     }
-    *held = total(sizes);
+    due.held = total(sizes);
 }
 
 /// Where all dues are more than there is, what is modest is met first.

@@ -1,6 +1,7 @@
 //! The choice as text: what the kernel command line, the image and `cargo xtask run` say.
 //!
-//! `policy=NAME memory-limit=300p qos=webserver=10%,cgi=5% priority=webserver=30`, words in any
+//! `policy=NAME memory-limit=300p qos=webserver=10%,cgi=5% priority=webserver=30
+//! sizes=webserver=60,cgi=40`, words in any
 //! order; of a key that comes twice the last counts. Words with other keys are refused.
 
 use crate::plan::TARGETS;
@@ -18,6 +19,7 @@ pub enum Problem<'a> {
     Limit(&'a str),
     Target(&'a str),
     Priority(&'a str),
+    Size(&'a str),
     Setting(&'a str),
     /// A name that is no component with a pool.
     Component(&'a str),
@@ -47,13 +49,17 @@ impl fmt::Display for Problem<'_> {
                 f,
                 "'{text}' is no priority of a pool: it is COMPONENT=NUMBER, like webserver=30, where a larger number is served first; several are separated by commas"
             ),
+            Self::Size(text) => write!(
+                f,
+                "'{text}' is no size of a pool: it is COMPONENT=PAGES, like webserver=60; several are separated by commas"
+            ),
             Self::Setting(text) => write!(
                 f,
-                "'{text}' is no setting of the policy: those are policy=, memory-limit=, qos= and priority="
+                "'{text}' is no setting of the policy: those are policy=, memory-limit=, qos=, priority= and sizes="
             ),
             Self::Component(name) => write!(
                 f,
-                "'{name}' is no component with a pool in this image, so it can have neither a QoS target nor a priority; those with one are"
+                "'{name}' is no component with a pool in this image, so it can have neither a QoS target nor a priority nor a size; those with one are"
             ),
             Self::TooManyTargets => write!(f, "at most {TARGETS} components can have a QoS target"),
             Self::NoTarget => f.write_str(
@@ -70,6 +76,7 @@ pub struct Settings<'a> {
     pub limit: Option<u64>,
     targets: &'a str,
     priorities: &'a str,
+    sizes: &'a str,
 }
 
 impl<'a> Settings<'a> {
@@ -86,6 +93,7 @@ impl<'a> Settings<'a> {
                 }
                 Some(("qos", list)) => settings.targets = list,
                 Some(("priority", list)) => settings.priorities = list,
+                Some(("sizes", list)) => settings.sizes = list,
                 _ => return Err(Problem::Setting(word)),
             }
         }
@@ -96,6 +104,9 @@ impl<'a> Settings<'a> {
             return Err(problem);
         }
         if let Some(problem) = settings.priorities().find_map(Result::err) {
+            return Err(problem);
+        }
+        if let Some(problem) = settings.sizes().find_map(Result::err) {
             return Err(problem);
         }
         if settings.policy == Policy::Qos && settings.targets.is_empty() {
@@ -111,16 +122,12 @@ impl<'a> Settings<'a> {
 
     /// Components and the priority of their applications' pools.
     pub fn priorities(&self) -> impl Iterator<Item = Result<(&'a str, u32), Problem<'a>>> {
-        list(self.priorities).map(|word| {
-            let read = |(name, number): (&'a str, &str)| {
-                let plain = !name.is_empty() && !number.starts_with('+');
-                plain.then_some(())?;
-                Some((name, number.parse().ok()?))
-            };
-            word.split_once('=')
-                .and_then(read)
-                .ok_or(Problem::Priority(word))
-        })
+        list(self.priorities).map(|word| numbered(word).ok_or(Problem::Priority(word)))
+    }
+
+    /// Components and the sizes of their pools where no policy decides.
+    pub fn sizes(&self) -> impl Iterator<Item = Result<(&'a str, u32), Problem<'a>>> {
+        list(self.sizes).map(|word| numbered(word).ok_or(Problem::Size(word)))
     }
 
     /// The plan, with each name looked up among the components that have a pool.
@@ -137,8 +144,8 @@ impl<'a> Settings<'a> {
                 return Err(Problem::TooManyTargets);
             }
         }
-        for priority in self.priorities() {
-            let (name, _) = priority?;
+        for named in self.priorities().chain(self.sizes()) {
+            let (name, _) = named?;
             find(name).ok_or(Problem::Component(name))?;
         }
         Ok(plan)
@@ -149,6 +156,13 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
     // An empty list is none; an empty element of one is a mistake.
     let words = (!text.is_empty()).then(|| text.split(','));
     words.into_iter().flatten()
+}
+
+/// `webserver=30`.
+fn numbered(word: &str) -> Option<(&str, u32)> {
+    let (name, number) = word.split_once('=')?;
+    let plain = !name.is_empty() && !number.starts_with('+');
+    plain.then_some((name, number.parse().ok()?))
 }
 
 /// `300p`, `512KiB`, `2MiB`: whole pages, above zero.
@@ -237,7 +251,7 @@ mod tests {
         };
         assert_eq!(
             refused("policy=fast"),
-            "there is no policy 'fast': it is one of throughput, limited, priority, qos"
+            "there is no policy 'fast': it is one of throughput, limited, priority, qos, static"
         );
         for limit in [
             "",
@@ -280,10 +294,16 @@ mod tests {
             let problem = Settings::parse(&text).unwrap_err();
             assert_eq!(problem, Problem::Priority(priority));
         }
+        for size in ["cgi", "cgi=", "cgi=3p", "=3", "cgi=+3", "cgi=1,"] {
+            let text = format!("sizes={size}");
+            let problem = Settings::parse(&text).unwrap_err();
+            assert!(matches!(problem, Problem::Size(_)), "{size}: {problem}");
+        }
+        assert!(refused("policy=static sizes=nobody=1").starts_with("'nobody' is no component"));
         assert!(refused("policy=qos").contains("needs a target"));
         assert!(refused("qos=nobody=10%").starts_with("'nobody' is no component with a pool"));
         assert!(refused("priority=nobody=1").starts_with("'nobody' is no component"));
-        assert!(refused("speed=9").contains("policy=, memory-limit=, qos= and priority="));
+        assert!(refused("speed=9").contains("qos=, priority= and sizes="));
         assert!(refused("quiet").starts_with("'quiet' is no setting"));
         let nine: Vec<_> = (0..9).map(|n| format!("c{n}=1%")).collect();
         let text = format!("qos={}", nine.join(","));

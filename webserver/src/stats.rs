@@ -51,6 +51,7 @@ impl Counters {
         let mut object = Object { out, first: true };
         object.open();
         object.field("uptime_seconds", Some(uptime_ms / 1000));
+        object.field("uptime_ms", Some(uptime_ms));
         object.field("requests", Some(self.requests));
         object.inner("responses", |o| {
             for (name, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"]

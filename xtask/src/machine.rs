@@ -19,6 +19,10 @@ pub enum Accel {
     /// TCG with a clock that counts instructions: one each nanosecond
     #[value(skip)]
     Counted,
+    /// TCG where each instruction takes 16 nanoseconds: what runs takes the same time however busy
+    /// this machine is, and who serves it from outside is fast beside it
+    #[value(skip)]
+    Slow,
 }
 
 /// What to boot and in what.
@@ -47,8 +51,12 @@ impl Machine {
         } else {
             &self.cpu
         };
-        let counted = self.accel == Accel::Counted;
-        let accel = match (kvm, counted) {
+        let count = match self.accel {
+            Accel::Counted => Some("shift=0,sleep=off"),
+            Accel::Slow => Some("shift=4"),
+            Accel::Auto | Accel::Tcg | Accel::Kvm => None,
+        };
+        let accel = match (kvm, count.is_some()) {
             (true, _) => "kvm",
             (false, true) => "tcg,thread=single",
             (false, false) => "tcg,thread=multi",
@@ -74,8 +82,8 @@ impl Machine {
         ];
         let mut arguments: Vec<String> = fixed.into_iter().flatten().map(String::from).collect();
         arguments.extend(["-nodefaults", "-no-reboot"].map(String::from));
-        if counted {
-            arguments.extend(["-icount", "shift=0,sleep=off"].map(String::from));
+        if let Some(count) = count {
+            arguments.extend(["-icount", count].map(String::from));
         }
         if let Some(netdev) = &self.netdev {
             let device = "virtio-net-pci,netdev=n0,disable-legacy=on,romfile=";
@@ -90,14 +98,21 @@ impl Machine {
             return Err(format!("{QEMU} is missing; `cargo xtask run` installs it"));
         }
         let kvm = match self.accel {
-            Accel::Tcg | Accel::Counted => false,
+            Accel::Tcg | Accel::Counted | Accel::Slow => false,
             Accel::Auto => kvm_works(),
             Accel::Kvm if kvm_works() => true,
             Accel::Kvm => {
                 return Err("this machine cannot run QEMU with KVM: use --accel tcg".into());
             }
         };
-        let mut command = Command::new(QEMU);
+        let mut command = if self.accel == Accel::Slow {
+            // Its clock does not mind to wait; whoever serves it should not have to.
+            let mut command = Command::new("nice");
+            command.args(["-n", "10", QEMU]);
+            command
+        } else {
+            Command::new(QEMU)
+        };
         command.args(self.arguments(kvm));
         let spawned = command
             .stdin(Stdio::null())

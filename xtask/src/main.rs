@@ -74,6 +74,9 @@ enum Command {
         /// Length of each load
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
+        /// For `policy`: shortens its 65 seconds so many times
+        #[arg(long, default_value_t = 1)]
+        faster: u32,
     },
 }
 
@@ -96,7 +99,7 @@ pub struct RunArgs {
     /// Kernel command line, instead of the image's own
     #[arg(long)]
     pub append: Option<String>,
-    /// How memory is shared: throughput, limited, priority or qos
+    /// How memory is shared: throughput, limited, priority, qos or static
     #[arg(long)]
     pub policy: Option<String>,
     /// What all pools may have together, like 300p (pages) or 2MiB
@@ -108,6 +111,9 @@ pub struct RunArgs {
     /// Whose pools go first, like webserver=30; default: as the threads that come to them
     #[arg(long)]
     pub priority: Option<String>,
+    /// Sizes of pools in pages for the policy static, like webserver=60,cgi=40
+    #[arg(long)]
+    pub sizes: Option<String>,
 }
 
 #[derive(Args, Clone)]
@@ -163,7 +169,8 @@ fn execute(command: Command) -> Result<(), String> {
             name,
             rounds,
             seconds,
-        } => bench(&project, &name, rounds, seconds),
+            faster,
+        } => bench(&project, &name, rounds, seconds, faster),
     }
 }
 
@@ -187,7 +194,13 @@ fn build(project: &Project, image: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(), String> {
+fn bench(
+    project: &Project,
+    name: &str,
+    rounds: usize,
+    seconds: f64,
+    faster: u32,
+) -> Result<(), String> {
     let Some(image) = bench::image(name)? else {
         return bench::run_here(name, project, rounds);
     };
@@ -200,5 +213,5 @@ fn bench(project: &Project, name: &str, rounds: usize, seconds: f64) -> Result<(
         kernel,
         image: packed.path,
     };
-    bench::run(name, project, &built, rounds, seconds)
+    bench::run(name, project, &built, rounds, seconds, faster)
 }

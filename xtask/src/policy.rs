@@ -12,6 +12,7 @@ pub fn words(args: &RunArgs, image: &Image) -> Result<String, String> {
         ("memory-limit", &args.memory_limit),
         ("qos", &args.qos),
         ("priority", &args.priority),
+        ("sizes", &args.sizes),
     ];
     let chosen: Vec<String> = options
         .iter()

@@ -2,6 +2,7 @@
 
 use crate::common::{Host, PAGE};
 use abi::{ComponentId, Error};
+use cbuf_mgr::machine::Machine;
 use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Client, Incoming, Record};
 
 const A: ComponentId = ComponentId(1);
@@ -266,10 +267,19 @@ fn a_refused_allocation_is_seen_as_a_want() {
     let blocked = || host.with(|m| m.timing(A).unwrap().blocked_ticks);
     let held = a.cbuf_alloc(8 * 4096).unwrap().1;
     assert_eq!(blocked(), 0);
+    let ticks = || host.with(|m| Machine::ticks(m.machine_mut()));
+    let start = ticks();
     assert!(a.try_alloc(4096).is_err());
     assert!(blocked() > 0);
     host.with(|m| m.set_pool(A, 9)).unwrap();
+    // It lacked the memory until it had it, and no longer.
+    let before = blocked();
     assert!(a.try_alloc(4096).is_ok());
+    let lacked = blocked() - before;
+    assert!(lacked > 0 && lacked <= ticks() - start, "{lacked}");
+    assert!(a.try_alloc(4096).is_err());
+    assert!(a.try_alloc(4096).is_err());
+    assert!(blocked() > before + lacked + 1);
     // SAFETY: ours.
     unsafe { a.cbuf_free(held) };
 }
@@ -344,7 +354,10 @@ fn no_memory_for_tables_is_an_error_not_a_leak() {
         let made = Buffer::try_alloc(a, 1);
         if let Ok(buffer) = made {
             let kept = buffer.freeze(1);
-            drop(Cbuf::receive(b, kept.send(B), A));
+            let sent = kept.send(B);
+            if Cbuf::receive(b, sent, A).is_err() {
+                drop(Cbuf::take_back(a, sent));
+            }
         }
         host.with(|m| m.machine_mut().budget = u64::MAX);
         host.check();
@@ -352,7 +365,7 @@ fn no_memory_for_tables_is_an_error_not_a_leak() {
     let all: Vec<_> = (0..8)
         .map(|_| Buffer::try_alloc(a, 1).map(|b| b.freeze(1)))
         .collect();
-    assert!(all.iter().filter(|b| b.is_ok()).count() >= 6);
+    assert!(all.iter().all(Result::is_ok));
 }
 
 struct Item {

@@ -155,7 +155,7 @@ impl Client {
         let room = self.sample.limit.saturating_sub(self.sample.held);
         let wanted = match brought {
             0 => (live + 1).saturating_sub(self.sample.held).max(1),
-            _ => (self.sample.held / 4).min(AHEAD).saturating_sub(brought),
+            _ => (self.sample.limit / 8).min(AHEAD),
         };
         let made = wanted.min(room);
         self.sample.held += made;

@@ -55,6 +55,7 @@ pub fn terms(client: u32) -> Terms {
     Terms {
         least: if client == WEB { 150 } else { 5 },
         most: u64::MAX,
+        fixed: 0,
         priority: if client == WEB { 20 } else { 10 },
         reach: 1 << client,
     }

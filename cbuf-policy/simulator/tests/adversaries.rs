@@ -110,6 +110,7 @@ fn run(clients: &[One], total: u64, plan: Plan) -> Trace {
                 least: one.least,
                 most: one.most,
                 priority: one.priority,
+                fixed: one.most,
                 reach: 1 << component,
             },
         );
@@ -148,7 +149,7 @@ proptest! {
     #[test]
     fn nobody_breaks_the_bounds_and_all_settle(
         mut clients in prop::collection::vec(one(), 1..20),
-        policy in 0usize..4,
+        policy in 0..Policy::ALL.len(),
         limit in prop::option::of(1u64..1_500),
         beyond in 0u64..2_000,
     ) {
@@ -163,7 +164,7 @@ proptest! {
     #[test]
     fn noise_breaks_no_bounds(
         clients in prop::collection::vec(one(), 20),
-        policy in 0usize..4,
+        policy in 0..Policy::ALL.len(),
         limit in 1u64..1_500,
     ) {
         let least: u64 = clients.iter().map(|c| c.least).sum();

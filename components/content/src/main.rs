@@ -1,5 +1,5 @@
 //! The content component: puts every file into a CBUF at START and hands references out. It
-//! has no thread; a lookup copies nothing.
+//! has no thread; a lookup copies nothing. The argument `largest=BYTES` leaves larger files out.
 
 #![no_std]
 #![no_main]
@@ -28,7 +28,7 @@ struct Kept {
 
 struct Shelf {
     /// As in [`FILES`].
-    files: heapless::Vec<Kept, { FILES.len() }>,
+    files: heapless::Vec<Option<Kept>, { FILES.len() }>,
     /// Files are as old as the machine: seconds since 1970.
     modified: u64,
 }
@@ -40,9 +40,18 @@ fn start(_: &'static StartInfo) -> Result<(), Error> {
 }
 
 fn fill() -> Result<Shelf, Error> {
+    let largest = match rt::info::argument("largest").map(str::parse) {
+        None => usize::MAX,
+        Some(Ok(bytes)) => bytes,
+        Some(Err(_)) => return Err(Error::BadArgument),
+    };
     let mut files = heapless::Vec::new();
-    for file in &FILES {
+    for (at, file) in FILES.iter().enumerate() {
         let bytes = file.source.bytes();
+        if bytes > largest && at != MISSING {
+            files.push(None).map_err(|_| Error::NoMemory)?;
+            continue;
+        }
         // Waiting would not help: nobody gives back what only this component has.
         let mut buffer = Buffer::try_alloc(rt::cbuf::client(), bytes).inspect_err(|error| {
             rt::println!("the pool has no room for {}: {error}", file.path);
@@ -52,7 +61,7 @@ fn fill() -> Result<Shelf, Error> {
         let body = buffer.freeze(bytes);
         // As many places as files.
         files
-            .push(Kept { body, tag })
+            .push(Some(Kept { body, tag }))
             .map_err(|_| Error::NoMemory)?;
     }
     Ok(Shelf {
@@ -82,17 +91,18 @@ impl Server for Shelf {
         // A record that names a buffer which is not the caller's to pass gets no answer.
         for asked in paths.take(count).flatten() {
             let path = asked.path.as_deref().unwrap_or_default();
-            let (status, at) = match lookup(path) {
-                Some(at) => (200, at),
-                None => (404, MISSING),
+            let kept = |at: usize| Some((at, self.files.get(at)?.as_ref()?));
+            let (status, (at, file)) = match lookup(path).and_then(kept) {
+                Some(found) => (200, found),
+                None => (404, kept(MISSING).ok_or(Error::BadState)?),
             };
             found.push(Found {
                 token: asked.token,
                 status,
                 media: FILES[at].media,
                 modified: self.modified,
-                tag: self.files[at].tag,
-                body: Some(self.files[at].body.clone()),
+                tag: file.tag,
+                body: Some(file.body.clone()),
             })?;
         }
         Ok(found)

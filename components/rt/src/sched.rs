@@ -17,6 +17,7 @@ pub mod method {
     pub const WAIT_IRQ: u64 = 4;
     pub const KERNEL_STAT: u64 = 5;
     pub const PRIORITY: u64 = 6;
+    pub const RAN: u64 = 7;
 }
 
 /// The import, looked up once; 0 until then.
@@ -63,6 +64,11 @@ pub fn wait_irq(deadline: u64) -> Result<u64, Error> {
 /// The priority at which a thread runs, or would.
 pub fn priority(thread: ThreadId) -> Result<u32, Error> {
     call(method::PRIORITY, u64::from(thread.0), 0).map(|priority| priority as u32)
+}
+
+/// Ticks of the time-stamp counter for which a thread has run so far, wherever it was.
+pub fn ran(thread: ThreadId) -> Result<u64, Error> {
+    call(method::RAN, u64::from(thread.0), 0)
 }
 
 /// A kernel counter, one of [`abi::op::kernel::stat`].

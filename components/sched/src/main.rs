@@ -130,6 +130,11 @@ impl stubs::sched::Server for Service {
         with(|state| state.threads.priority(asked))
     }
 
+    fn ran(&self, _caller: ComponentId, number: u32) -> Result<u64, Error> {
+        let asked = thread(number)?;
+        with(|state| state.threads.ran(asked, time::now()))
+    }
+
     fn kernel_stat(&self, _caller: ComponentId, which: u32) -> Result<u64, Error> {
         cap::kernel::stat(slot::KERNEL, u64::from(which))
     }

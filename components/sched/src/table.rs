@@ -224,6 +224,18 @@ impl Scheduler {
         slot.map(Thread::effective).ok_or(Error::NotFound)
     }
 
+    /// Ticks for which a thread has run so far; no more for one that has exited.
+    pub fn ran(&self, thread: ThreadId, now: u64) -> Result<u64, Error> {
+        let slot = self.threads.get(usize::from(thread.0));
+        let slot = slot.filter(|t| !matches!(t.state, State::Absent | State::Exited));
+        let slot = slot.ok_or(Error::NotFound)?;
+        Ok(if self.current == Some(thread) {
+            slot.ran.wrapping_add(now.saturating_sub(self.charged))
+        } else {
+            slot.ran
+        })
+    }
+
     /// Changes a thread's own priority.
     pub fn set_priority(&mut self, thread: ThreadId, priority: u32) -> Result<(), Error> {
         let slot = self.known(thread)?;
@@ -314,6 +326,7 @@ impl Scheduler {
         let Some(current) = self.current else { return };
         let index = usize::from(current.0);
         let thread = &mut self.threads[index];
+        thread.ran = thread.ran.wrapping_add(used);
         if thread.state != State::Ready {
             return;
         }

@@ -55,6 +55,25 @@ fn a_priority_is_known_of_whoever_can_run_again() {
 }
 
 #[test]
+fn each_thread_is_charged_the_time_that_it_ran() {
+    let mut s = with(&[1, 5]);
+    assert_eq!(s.pick(3), Some(t(1)));
+    assert_eq!(s.ran(t(1), 5), Ok(2));
+    assert_eq!(s.block(C, Wait::Wake, 20, 9), None);
+    assert_eq!(s.pick(10), Some(t(0)));
+    assert_eq!((s.ran(t(0), 14), s.ran(t(1), 14)), (Ok(3 + 4), Ok(7)));
+    // Nobody runs: nobody is charged.
+    assert_eq!(s.block(C, Wait::Wake, NEVER, 15), None);
+    assert_eq!(s.pick(15), None);
+    assert_eq!(s.pick(20), Some(t(1)));
+    assert_eq!((s.ran(t(0), 21), s.ran(t(1), 21)), (Ok(8), Ok(8)));
+    s.exit(t(1));
+    for gone in [1, 2, 64, u16::MAX] {
+        assert_eq!(s.ran(t(gone), 30), Err(Error::NotFound));
+    }
+}
+
+#[test]
 fn equals_take_turns_by_slices() {
     let mut s = with(&[4, 4, 4, 1]);
     let mut seen = Vec::new();

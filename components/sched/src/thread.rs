@@ -37,6 +37,8 @@ pub(crate) struct Thread {
     pub turn: u64,
     /// Ticks left of its slice.
     pub left: u64,
+    /// Ticks for which it ran.
+    pub ran: u64,
 }
 
 impl Thread {
@@ -52,6 +54,7 @@ impl Thread {
         blocker: ComponentId::INIT,
         turn: 0,
         left: 0,
+        ran: 0,
     };
 
     /// The priority it runs at.

@@ -15,6 +15,7 @@ mod pages;
 mod peer;
 mod pipes;
 mod plot;
+pub mod policy;
 mod report;
 mod stitch;
 mod web;
@@ -23,7 +24,7 @@ use crate::project::Project;
 use std::path::PathBuf;
 
 /// The benches there are, with a line each for the person who mistypes one.
-const BENCHES: [(&str, &str); 8] = [
+const BENCHES: [(&str, &str); 9] = [
     (
         "web",
         "requests, vCPU time and instructions beside Apache, FastCGI and nginx on Linux",
@@ -56,6 +57,10 @@ const BENCHES: [(&str, &str); 8] = [
         "stitch",
         "panoramas of photographs with known truth: time and error beside OpenCV's stitcher",
     ),
+    (
+        "policy",
+        "what each policy makes of a web server and an interference, beside static splits",
+    ),
 ];
 
 /// What a bench needs of the build: made by the caller, since every bench wants the same.
@@ -76,6 +81,7 @@ pub fn image(name: &str) -> Result<Option<&'static str>, String> {
         "cbuf" => Ok(Some("bench-cbuf")),
         "caps" => Ok(Some("bench-caps")),
         "stitch" => Ok(None),
+        "policy" => Ok(Some("policy")),
         _ => Err(format!(
             "no bench is called {name}; there are:{}",
             BENCHES.map(|(n, what)| format!("\n  {n}: {what}")).concat()
@@ -91,13 +97,15 @@ pub fn run_here(name: &str, project: &Project, rounds: usize) -> Result<(), Stri
     }
 }
 
-/// Runs bench `name`, `rounds` boots of each guest, loads of about `seconds` each.
+/// Runs bench `name`, `rounds` boots of each guest, loads of about `seconds` each, a profile
+/// `faster` times shorter.
 pub fn run(
     name: &str,
     project: &Project,
     built: &Built,
     rounds: usize,
     seconds: f64,
+    faster: u32,
 ) -> Result<(), String> {
     image(name)?;
     if name == "kernel" {
@@ -114,6 +122,13 @@ pub fn run(
     }
     if name == "caps" {
         return caps::run(project, built, rounds);
+    }
+    if name == "policy" {
+        if !namespace::inside() {
+            return namespace::enter();
+        }
+        namespace::raise_tap()?;
+        return policy::run(project, built, faster);
     }
     let target = built.root.join("target");
     let assets = built.root.join("xtask/peer");

@@ -61,7 +61,7 @@ fn nonsense_refused() -> Result<(), String> {
     let cases: [(&[&str], &str); 4] = [
         (
             &["--policy", "fast"],
-            "it is one of throughput, limited, priority, qos",
+            "it is one of throughput, limited, priority, qos, static",
         ),
         (&["--memory-limit", "much"], "like 300p, 512KiB or 2MiB"),
         (
