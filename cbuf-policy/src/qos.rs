@@ -30,11 +30,14 @@ impl Due {
     fn settle(&mut self, now: u64, lost: u64, target: u64) -> u64 {
         let most = target as i64 * CREDIT;
         if self.held == now {
-            let less = target as i64 - lost.min(MOST_LOST) as i64;
+            let less = target as i64 - lost.min(target * MOST_LOST) as i64;
             // What is close enough stays as it is.
             if less.unsigned_abs() > ENOUGH.max(target / 8) {
                 self.credit = (self.credit + less).clamp(-most, most);
             }
+        } else {
+            // It has more than that, or cannot have it: nothing to learn.
+            self.credit -= self.credit / PATIENCE;
         }
         let corrected = target as i64 + self.credit / PATIENCE;
         (corrected as u64).clamp(target / 2, target * 2)
@@ -46,8 +49,8 @@ const CREDIT: i64 = 8;
 const PATIENCE: i64 = 8;
 /// A share so close to its target is right: a point.
 const ENOUGH: u64 = WHOLE / 100;
-/// A period in which more was lost, by several at once, counts as this.
-const MOST_LOST: u64 = 2 * WHOLE;
+/// A period in which more was lost than so many times the target counts as that.
+const MOST_LOST: u64 = 4;
 
 /// Splits `budget` pages. `forecasts` come in the order of their groups.
 pub fn split(plan: &Plan, dues: &mut Dues, forecasts: &[Forecast], budget: u64, sizes: &mut [u64]) {
