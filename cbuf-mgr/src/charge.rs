@@ -24,6 +24,12 @@ impl<M: Machine> Manager<M> {
         self.patience = ticks;
     }
 
+    /// Pools that are used fill what they are allowed, one part in so many of it with each
+    /// collection. Until this is said, they fill as far as a collection brings a quarter.
+    pub fn set_filling(&mut self, parts: u64) {
+        self.filling = parts;
+    }
+
     pub(crate) fn references(&self, component: ComponentId, id: CbufId) -> bool {
         let record = self.pool(component).ok().and_then(|p| p.control.record(id));
         record

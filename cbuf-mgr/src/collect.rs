@@ -273,7 +273,7 @@ impl<M: Machine> Manager<M> {
             .iter()
             .filter(|id| self.order_of(**id) >= order)
             .count();
-        let have = round.ready as usize + fits;
+        let mut have = round.ready as usize + fits;
         if round.left > 0 && (have == 0 || found.len() < space) {
             // One place is kept for what was asked for.
             let most = space.saturating_sub(usize::from(have == 0));
@@ -284,6 +284,7 @@ impl<M: Machine> Manager<M> {
             match self.grow(caller, order, found)? {
                 Grown::Made(id) => {
                     push(found, id)?;
+                    have = 1;
                 }
                 Grown::Nothing => {}
                 Grown::Later => {
@@ -293,11 +294,20 @@ impl<M: Machine> Manager<M> {
             }
         }
         self.put(caller, round, found, space)?;
+        let filling = self.filling.max(1);
         let pool = self.pool_mut(caller)?;
         let need = pages_of(order)?;
-        // It is there to be used: the larger a pool, the rarer its collections.
-        let room = pool.limit.saturating_sub(pool.held).min(pool.limit / 8);
+        // A pool is there to be used: the larger, the rarer its collections.
+        let room = pool
+            .limit
+            .saturating_sub(pool.held)
+            .min(pool.limit / filling);
         let ahead = (room.min(MOST_AHEAD) / need).min(AHEAD) as usize;
+        let ahead = ahead.max(
+            (pool.owned.len() / 4)
+                .min(AHEAD as usize)
+                .saturating_sub(have),
+        );
         if round.ready > 0 && ahead > 0 {
             // A look at all that a client owns should pay for more than one allocation.
             round.stage = Stage::Ahead;

@@ -35,6 +35,8 @@ static MANAGER: Mutex<Option<Manager<System>>> = Mutex::new(None);
 /// A thread that waits for memory looks again after this long: what it waits for may have come
 /// without a call of ours, into the ring while another thread of its component emptied it.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// With so many collections a pool is full.
+const FILLING: u64 = 8;
 /// Who holds a buffer for longer than this, while its owner has none left, pays for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What was on its way to or from a component that died arrives in this time, or never.
@@ -92,6 +94,7 @@ fn set_up() -> Result<Manager<System>, Error> {
     let mut manager = Manager::new(system, frames)?;
     manager.set_grace(rt::time::ticks(GRACE));
     manager.set_patience(rt::time::ticks(PATIENCE));
+    manager.set_filling(FILLING);
     for (name, grant) in named("client:") {
         let peers = named("peers:").find(|(other, _)| *other == name);
         manager.add_client(Terms {

@@ -38,6 +38,7 @@ pub struct Manager<M: Machine> {
     pub(crate) fallen: u64,
     /// Ticks after which whoever holds a buffer pays for it.
     pub(crate) patience: u64,
+    pub(crate) filling: u64,
     /// Ticks after which a send that a death concerns counts as lost.
     pub(crate) grace: u64,
     pub(crate) waiters: Waiters,
@@ -71,6 +72,7 @@ impl<M: Machine> Manager<M> {
             alive: 0,
             fallen: 0,
             patience: u64::MAX,
+            filling: u64::MAX,
             grace: u64::MAX,
             waiters: Waiters::new(),
             short_of_frames: false,

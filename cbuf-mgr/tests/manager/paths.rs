@@ -285,6 +285,32 @@ fn a_refused_allocation_is_seen_as_a_want() {
 }
 
 #[test]
+fn a_pool_that_is_used_fills_what_it_is_allowed() {
+    let host = Host::new(80);
+    let a = host.client(1, 64, 64);
+    let held = || host.with(|m| m.usage(A).unwrap().held);
+    let collections = || host.with(|m| m.timing(A).unwrap().collections);
+    let many = |times| {
+        for _ in 0..times {
+            drop(filled(a, 1, 1));
+        }
+    };
+    many(500);
+    assert!(held() < 16, "{}", held());
+    host.with(|m| m.set_filling(8));
+    many(500);
+    assert_eq!(held(), 64);
+    let before = collections();
+    many(500);
+    assert!(collections() - before <= 10);
+    // Not with what is larger than a part of it, and never over the limit.
+    host.with(|m| m.set_pool(A, 40)).unwrap();
+    drop(filled(a, 1, 16 * 4096));
+    assert!(held() <= 40);
+    host.check();
+}
+
+#[test]
 fn the_dead_hold_nothing() {
     let host = Host::new(64);
     let (a, b) = (host.client(1, 4, 4), host.client(2, 4, 4));
