@@ -223,6 +223,15 @@ impl Browser {
             .map(drop)
     }
 
+    /// Chooses files in an input for files, as its dialog would.
+    pub fn choose(&mut self, selector: &str, files: &[PathBuf]) -> Result<(), String> {
+        let root = self.call("DOM.getDocument", &json!({}))?;
+        let asked = json!({"nodeId": root["root"]["nodeId"], "selector": selector});
+        let node = self.call("DOM.querySelector", &asked)?;
+        let chosen = json!({"nodeId": node["nodeId"], "files": files});
+        self.call("DOM.setFileInputFiles", &chosen).map(drop)
+    }
+
     /// Presses a key by its name and its old number.
     pub fn press(&mut self, key: &str, number: u32) -> Result<(), String> {
         for kind in ["rawKeyDown", "keyUp"] {

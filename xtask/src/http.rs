@@ -40,7 +40,7 @@ impl Connection {
     }
 
     /// `limit` is for each single wait.
-    fn open_within(port: u16, limit: Duration) -> Result<Self, String> {
+    pub fn open_within(port: u16, limit: Duration) -> Result<Self, String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream =
             TcpStream::connect_timeout(&address, limit).map_err(|e| format!("connecting: {e}"))?;
@@ -114,6 +114,22 @@ impl Connection {
             }
             Err(e) => Err(format!("waiting for {what}: {e}")),
         }
+    }
+
+    /// Whether anything has come by now.
+    pub fn has_come(&mut self) -> Result<bool, String> {
+        let mut byte = [0];
+        let look = |stream: &TcpStream, byte: &mut [u8]| {
+            stream.set_nonblocking(true)?;
+            let peeked = stream.peek(byte);
+            stream.set_nonblocking(false)?;
+            match peeked {
+                Ok(_) => Ok(true),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+                Err(e) => Err(e),
+            }
+        };
+        look(&self.stream, &mut byte).map_err(|e| format!("looking: {e}"))
     }
 
     /// Everything until the server closes.

@@ -50,6 +50,13 @@ pub fn stats(port: u16) -> Result<Value, String> {
     serde_json::from_slice(&answer.body).map_err(|e| format!("/stats is no JSON: {e}"))
 }
 
+/// Pages in buffers that somebody uses.
+pub fn live(port: u16) -> Result<u64, String> {
+    let stats = stats(port)?;
+    let live = stats["cbuf_pages"]["live"].as_u64();
+    live.ok_or_else(|| format!("no live pages in {stats}"))
+}
+
 /// Pages that belong to no pool, pages that pools hold and pages that nobody was given, once
 /// they stand still: connections of the past wind down for a while, and a pool counts as at rest
 /// only when nobody asked for two seconds.

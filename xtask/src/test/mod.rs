@@ -6,6 +6,7 @@ mod corners;
 mod host;
 mod load;
 mod observe;
+mod panorama;
 mod tool;
 mod trace;
 mod web;
@@ -89,6 +90,7 @@ pub fn run(project: &Project, args: &TestArgs) -> Result<(), String> {
     if built.is_ok() {
         boot::run(project, &mut outcomes);
         web::run(project, &mut outcomes);
+        panorama::run(project, &mut outcomes);
         tool::run(project, &mut outcomes);
     }
     let Outcomes {

@@ -53,7 +53,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
     let mut all = tests().map(|(what, _)| what).chain(more);
     if all.any(|what| outcomes.wants(&name(what))) {
         let step = Step::start("booting the web server");
-        let served = serve(project, 128);
+        let served = serve(project, "webserver", 128);
         drop(step);
         match served {
             Ok(mut served) => {
@@ -78,7 +78,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
         }
     }
     outcomes.run("web: boots and serves with 64 MiB", || {
-        let mut served = serve(project, 64)?;
+        let mut served = serve(project, "webserver", 64)?;
         let answer = load::ab(served.port, 300, true, "/cgi?bytes=1024");
         answer.map_err(|why| served.explain(&why))
     });
@@ -100,8 +100,8 @@ fn dashboard(project: &Project, outcomes: &mut Outcomes, served: &mut Served) {
 }
 
 /// A machine that serves; ended when dropped.
-struct Served {
-    port: u16,
+pub struct Served {
+    pub port: u16,
     running: Running,
     /// Dropped after the machine.
     _network: Network,
@@ -109,7 +109,7 @@ struct Served {
 
 impl Served {
     /// Adds what the machine has printed to an error.
-    fn explain(&mut self, why: &str) -> String {
+    pub fn explain(&mut self, why: &str) -> String {
         while self
             .running
             .console
@@ -123,10 +123,11 @@ impl Served {
     }
 }
 
-fn serve(project: &Project, memory_mib: u32) -> Result<Served, String> {
+/// Boots an image until its web server answers.
+pub fn serve(project: &Project, image: &str, memory_mib: u32) -> Result<Served, String> {
     let port = net::any_port()?;
     let network = Network::open(port, &project.target().join("run"))?;
-    let mut machine = boot::machine(project, "webserver", memory_mib);
+    let mut machine = boot::machine(project, image, memory_mib);
     machine.netdev = Some(network.netdev.clone());
     let running = machine.start()?;
     let mut served = Served {
