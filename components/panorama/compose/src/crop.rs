@@ -1,7 +1,7 @@
 //! The largest upright rectangle of a panorama that is covered throughout.
 //!
-//! A panorama is handed out whole, transparent where no photograph reaches: cutting is a loss that a
-//! person may not want. Who wants a picture without gaps asks for this rectangle.
+//! Whoever wants a picture without gaps cuts this out. Nothing else of the panorama is cut: before, it holds
+//! all that the photographs show, with 0 in its fourth channel where there is none.
 
 use crate::layout::Region;
 use crate::warp::Warped;
