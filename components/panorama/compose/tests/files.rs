@@ -228,6 +228,23 @@ fn memory_that_is_too_small_is_said_so() {
     assert!(encode::png(&image, &mut vec![0; whole]).is_ok());
 }
 
+/// Nothing shrinks noise: the file is longer than the pixels, but not beyond the bound.
+#[test]
+fn noise_fits_in_the_bound() {
+    let size = Size::new(901, 700).unwrap();
+    let mut state = 1u64;
+    let noise = (0..size.pixels() * 3).map(|_| {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 40) as u8
+    });
+    let rgb: Vec<u8> = noise.collect();
+    let file = write(&rgb, size);
+    assert!(file.len() > rgb.len());
+    assert_eq!(other(&file).to_rgb8().into_raw(), rgb);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
