@@ -5,7 +5,7 @@
 mod judge;
 
 use cistern_image::{GrayMut, Rgb, Size, luma};
-use cistern_panorama_testset::{Set, make, names};
+use cistern_panorama_testset::{Model, Set, make, names};
 use cistern_stages::{Failure, Stage};
 use cistern_stitch::{Stitched, stitch};
 use judge::{files, heap, judge};
@@ -68,6 +68,7 @@ fn measure(set: &Set, rounds: usize) -> Result<Value, Failure> {
     Ok(json!({
         "name": set.name,
         "views": set.views.len(),
+        "turned": matches!(set.model, Model::Camera { .. }),
         "megapixels": pixels as f64 / 1e6,
         "milliseconds": from_pixels(&stitched) + brightness(set),
         "corner_error": verdict.corner_error,
