@@ -9,7 +9,7 @@ const PERIOD_MS = 1000;
 const PATIENCE_MS = 4000;
 /** Seconds that the histogram looks back. */
 const RECENT = 10;
-const COLORS = 8;
+const COLORS = 16;
 
 /** Samples, oldest first: the stats, with `t` in seconds. */
 let history = [];
@@ -106,13 +106,21 @@ function makePlots(stats) {
   };
 }
 
+/** What all pools together may have; no limit goes below the sum of their least sizes. */
+function bound(stats) {
+  const limit = stats.policy?.limit;
+  if (!limit) return null;
+  const least = sum("least")(stats);
+  if (limit >= least) return { value: limit, name: `limit ${number(limit)} pages` };
+  return { value: least, name: `least sizes ${number(least)} pages, over the limit of ${number(limit)}` };
+}
+
 function drawPlots(stats) {
   if (plots?.names.join() !== pools(stats).map((c) => c.name).join()) plots = makePlots(stats);
   const times = (values) => history.slice(1).map((s, n) => ({ t: s.t, values: values.map((v) => v[n]) }));
   plots.throughput.show(times([series(requests)]));
-  const limit = stats.policy?.limit;
   const sizes = history.map((s) => ({ t: s.t, values: plots.names.map((name) => pool(name)(s)?.limit ?? null) }));
-  plots.pools.show(sizes, limit ? { value: limit, name: `limit ${number(limit)} pages` } : null);
+  plots.pools.show(sizes, bound(stats));
   const shares = ["blocked_us", "collecting_us"].map((f) => series(sum(f)).map((us) => (us === null ? null : us / 1e6)));
   plots.lost.show(times(shares));
 }

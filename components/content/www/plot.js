@@ -19,7 +19,7 @@ function ceiling(value, least) {
 
 export class Plot {
   /**
-   * series: [{name, color (0 to 7)}]; options: stacked, least (top of the axis at least), axis and
+   * series: [{name, color (0 to 15)}]; options: stacked, least (top of the axis at least), axis and
    * value (formatters), empty (what to say while there is nothing), label (for screen readers).
    */
   constructor(box, series, options) {
