@@ -43,7 +43,6 @@ impl<P: Platform> Caps<P> {
         let (base, bytes) = (orphan.base(), orphan.bytes());
         self.mdb.replace(orphan, dest);
         dest.set_data([0; 2]);
-        self.platform.zero(base, SLOT_BYTES as u64);
         Ok((base, bytes))
     }
 
@@ -134,7 +133,7 @@ impl<P: Platform> Caps<P> {
             cap.bytes += after.bytes();
             self.discard(after);
         }
-        self.made_in(cap.base, cap.end());
+        // Whatever was in it is no slot.
         self.platform.zero(cap.base, SLOT_BYTES as u64);
         let slot = self.slots_at(cap.base);
         let next = self.orphans;
@@ -148,10 +147,8 @@ impl<P: Platform> Caps<P> {
 
     /// Takes an orphan away; its memory is another's from now on.
     fn discard(&mut self, orphan: SlotRef) {
-        let base = orphan.base();
         self.unlink(orphan);
         self.mdb.remove(orphan);
-        self.platform.zero(base, SLOT_BYTES as u64);
     }
 
     fn unlink(&mut self, orphan: SlotRef) {

@@ -36,6 +36,8 @@ struct Buffer {
     len: usize,
     /// Bytes that the port takes at once when it is empty.
     burst: usize,
+    /// The port took nothing for as long as the kernel waits for it, and nothing since.
+    stuck: bool,
 }
 
 struct Shared(UnsafeCell<Buffer>);
@@ -48,6 +50,7 @@ static BUFFER: Shared = Shared(UnsafeCell::new(Buffer {
     first: 0,
     len: 0,
     burst: 1,
+    stuck: false,
 }));
 
 fn with<R>(f: impl FnOnce(&mut Buffer) -> R) -> R {
@@ -89,15 +92,23 @@ impl Buffer {
                 }
             }
         }
-        self.len < before
+        let took = self.len < before;
+        self.stuck &= !took;
+        took
     }
 
-    /// Waits, but not for ever, until no more than so many bytes are left.
+    /// Waits, but not for ever, until no more than so many bytes are left: once, not for each byte of
+    /// a message, when the port takes nothing.
     fn drain(&mut self, left: usize) {
         let mut looks = 0;
         while self.len > left && looks < PATIENCE {
-            looks = if self.send() { 0 } else { looks + 1 };
+            looks = match self.send() {
+                true => 0,
+                false if self.stuck => PATIENCE,
+                false => looks + 1,
+            };
         }
+        self.stuck = self.len > left;
     }
 }
 

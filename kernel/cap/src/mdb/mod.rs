@@ -78,6 +78,13 @@ impl Mdb {
         &self.counts
     }
 
+    /// Counts one slot of a type as another's.
+    #[cfg(test)]
+    pub(crate) fn count_as(&mut self, from: CapType, to: CapType) {
+        self.counts[from as usize] -= 1;
+        self.counts[to as usize] += 1;
+    }
+
     /// The count that a filled slot belongs to.
     #[inline(always)]
     fn count(&mut self, slot: SlotRef) -> &mut u64 {

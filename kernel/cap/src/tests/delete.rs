@@ -158,6 +158,24 @@ fn who_wants_memory_carries_a_deletion_on() {
     check::world(&w);
 }
 
+/// What is left of memory that goes before what was made of it takes a piece of work for each of
+/// those.
+#[test]
+fn memory_with_much_in_it_goes_in_bounded_pieces() {
+    const FRAMES: u64 = 20;
+    let mut w = World::new();
+    w.caps.budget = 2 * crate::delete::REMOVE;
+    for n in 0..FRAMES {
+        let (offset, to) = (FREE_RAM + 2 * n * PAGE, FREE + n as usize);
+        w.make(RAM, CapType::Frame, offset, PAGE, to).unwrap();
+    }
+    let ram = w.boot(RAM);
+    let (result, again) = w.until_done(|caps| caps.delete(ram));
+    assert_eq!(result, Ok(()));
+    assert!(again as u64 >= FRAMES / 2, "{again} times");
+    check::world(&w);
+}
+
 /// The second to delete carries the first one's on; what it wants deleted is whole until then. What
 /// goes at once takes from neither, and the first hears of its end after it.
 #[test]

@@ -56,6 +56,15 @@ fn patch(slot: SlotRef, change: impl Fn(&mut Cap)) {
     slot.set_reach(reach);
 }
 
+/// Makes another type of capabilities where they are, and counts them as such.
+fn retype(w: &mut World, slots: &[usize], ty: CapType) {
+    for n in slots {
+        let slot = w.boot(*n);
+        w.caps.mdb.count_as(slot.ty(), ty);
+        patch(slot, |cap| cap.ty = ty);
+    }
+}
+
 fn root(w: &World) -> SlotRef {
     w.caps.mdb.root(Tree::Memory).unwrap()
 }
@@ -64,7 +73,7 @@ type Spoil = fn(&mut World);
 
 #[test]
 fn whatever_is_spoilt_is_found() {
-    let spoils: [(Wrong, Spoil); 25] = [
+    let spoils: [(Wrong, Spoil); 27] = [
         (Wrong::Parent, |w| {
             let child = root(w).link(Side::Left).as_child().unwrap();
             child.set_parent(None);
@@ -106,13 +115,15 @@ fn whatever_is_spoilt_is_found() {
                 cap.extra = crate::captype::MAX_NESTING + 1
             });
         }),
+        (Wrong::Nesting, |w| retype(w, &[PART], CapType::Thread)),
         (Wrong::Nesting, |w| {
-            patch(w.boot(PART), |cap| cap.ty = CapType::Thread);
+            retype(w, &[FRAME, COPY], CapType::DevFrame)
         }),
-        (Wrong::Nesting, |w| {
-            for n in [FRAME, COPY] {
-                patch(w.boot(n), |cap| cap.ty = CapType::DevFrame);
-            }
+        (Wrong::Count, |w| {
+            w.caps.mdb.count_as(CapType::Frame, CapType::Ram)
+        }),
+        (Wrong::Count, |w| {
+            w.caps.mdb.count_as(CapType::Ram, CapType::Frame)
         }),
         (Wrong::Unlinked, |w| w.at(9).set(&w.boot(CONSOLE).cap(), 0)),
         (Wrong::Nowhere, |w| {
@@ -143,9 +154,7 @@ fn whatever_is_spoilt_is_found() {
         }),
         (Wrong::Mapping, |w| {
             w.caps.mdb.remove(w.boot(PART));
-            for n in [FRAME, COPY] {
-                patch(w.boot(n), |cap| cap.ty = CapType::Ram);
-            }
+            retype(w, &[FRAME, COPY], CapType::Ram);
         }),
         (Wrong::Entry, |w| poke(w, PT, 3, |entry| entry + PAGE)),
         (Wrong::Entry, |w| poke(w, PT, 3, |_| 0)),
