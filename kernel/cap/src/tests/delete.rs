@@ -48,15 +48,7 @@ fn a_frames_last_copy_takes_its_mappings() {
 
 /// Pml4 → Pdpt → Pd → Pt → two frames, in boot slots from FREE on; mappings from FREE + 10.
 fn address_space(w: &mut World) {
-    let tables = [CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
-    for (n, ty) in tables.into_iter().enumerate() {
-        w.make(RAM, ty, FREE_RAM + n as u64 * PAGE, 0, FREE + n)
-            .unwrap();
-    }
-    for n in 0..3 {
-        w.map(FREE + n, FREE + n + 1, (5, 1), RW, 0, FREE + 10 + n)
-            .unwrap();
-    }
+    w.make_tree(FREE, FREE + 10);
     w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, 8 * PAGE, FREE + 4)
         .unwrap();
     w.map(FREE + 3, FREE + 4, (0, 8), RW, 0, FREE + 13).unwrap();
@@ -99,14 +91,7 @@ fn a_readable_table_disappears_from_where_it_was_read() {
 #[test]
 fn a_cnode_goes_in_bounded_pieces() {
     let mut w = World::new();
-    w.make(RAM, CapType::L2CNode, FREE_RAM, 0, FREE).unwrap();
-    let node = w.boot(FREE);
-    for n in 0..256 {
-        let inner = w.caps.inner_slot(node, n).unwrap();
-        w.caps
-            .copy(inner, w.boot(CONSOLE), Rights::all(), false)
-            .unwrap();
-    }
+    let node = w.make_cnode(FREE_RAM, FREE, 256);
     let console = w.caps.count();
     assert_eq!(w.caps.delete(node), Err(Error::Again));
     assert!(w.caps.count() < console && w.caps.deletion_pending());
@@ -138,14 +123,7 @@ fn a_cnode_goes_in_bounded_pieces() {
 #[test]
 fn who_wants_memory_carries_a_deletion_on() {
     let mut w = World::new();
-    w.make(RAM, CapType::L2CNode, FREE_RAM, 0, FREE).unwrap();
-    let node = w.boot(FREE);
-    for n in 0..256 {
-        let inner = w.caps.inner_slot(node, n).unwrap();
-        w.caps
-            .copy(inner, w.boot(CONSOLE), Rights::all(), false)
-            .unwrap();
-    }
+    let node = w.make_cnode(FREE_RAM, FREE, 256);
     assert_eq!(w.caps.delete(node), Err(Error::Again));
     let run = SlotRun::one(w.boot(FREE + 1));
     let ram = w.boot(RAM);
@@ -182,24 +160,10 @@ fn memory_with_much_in_it_goes_in_bounded_pieces() {
 fn one_deletion_at_a_time() {
     let mut w = World::new();
     w.caps.budget = 64;
-    for n in 0..2 {
-        w.make(
-            RAM,
-            CapType::L2CNode,
-            FREE_RAM + n * 4 * PAGE,
-            0,
-            FREE + n as usize,
-        )
-        .unwrap();
-        for inner in 0..20 {
-            let inner = w.caps.inner_slot(w.boot(FREE + n as usize), inner).unwrap();
-            let console = w.boot(CONSOLE);
-            w.caps.copy(inner, console, Rights::all(), false).unwrap();
-        }
-    }
     w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, PAGE, FREE + 2)
         .unwrap();
-    let (first, second) = (w.boot(FREE), w.boot(FREE + 1));
+    let first = w.make_cnode(FREE_RAM, FREE, 20);
+    let second = w.make_cnode(FREE_RAM + 4 * PAGE, FREE + 1, 20);
     assert_eq!(w.caps.delete(first), Err(Error::Again));
     let mut waited = 0;
     while w.caps.deletion_pending() {

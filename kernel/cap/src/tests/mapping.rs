@@ -13,11 +13,7 @@ const TO: usize = FREE + 10;
 /// One table of each level, nothing mapped, and a frame of 16 pages.
 fn world() -> World {
     let mut w = World::new();
-    let tables = [CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
-    for (n, ty) in tables.into_iter().enumerate() {
-        w.make(RAM, ty, FREE_RAM + n as u64 * PAGE, 0, PML4 + n)
-            .unwrap();
-    }
+    w.make_tables(PML4);
     w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, 16 * PAGE, FRAME)
         .unwrap();
     w
@@ -33,6 +29,27 @@ fn pages_are_mapped_in_a_run() {
     assert!(w.entry(PT, 511).is_writable());
     assert_eq!(w.boot(TO).ty(), CapType::MapFrame);
     assert_eq!(w.caps.platform.flushes, 0, "nothing was cached");
+    check::world(&w);
+}
+
+/// Two frames over one page, each mapped at the same entry of a table of its own: what one of the
+/// mappings allows says nothing of the other's entry.
+#[test]
+fn an_entry_belongs_to_a_mapping_of_its_own_table() {
+    let mut w = world();
+    let (part, other, weak) = (FREE + 5, FREE + 6, FREE + 7);
+    w.make(FRAME, CapType::Frame, 0, PAGE, part).unwrap();
+    w.make(RAM, CapType::Pt, FREE_RAM + 4 * PAGE, 0, other)
+        .unwrap();
+    w.copy(weak, FRAME, Rights::READ).unwrap();
+    w.map(PT, weak, (5, 1), R, 0, TO).unwrap();
+    w.map(other, part, (5, 1), R, 0, TO + 1).unwrap();
+    let modify = |w: &mut World, table| w.caps.modify(w.boot(table), 5, 1, RW);
+    assert_eq!(modify(&mut w, other), Ok(()));
+    assert_eq!(modify(&mut w, PT), Err(Error::BadFlags));
+    assert!(w.entry(other, 5).is_writable() && !w.entry(PT, 5).is_writable());
+    w.delete(w.boot(other)).unwrap();
+    assert!(w.boot(TO + 1).is_empty() && w.entry(PT, 5).is_present());
     check::world(&w);
 }
 

@@ -212,6 +212,37 @@ impl World {
         self.caps.retype(self.boot(from), run, ty, offset, bytes)
     }
 
+    /// One table of each level, from the beginning of the free RAM on, the highest in slot `to`.
+    pub fn make_tables(&mut self, to: usize) {
+        let tables = [CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
+        for (n, ty) in tables.into_iter().enumerate() {
+            self.make(RAM, ty, FREE_RAM + n as u64 * PAGE, 0, to + n)
+                .unwrap();
+        }
+    }
+
+    /// The same, each mapped at entry 5 of the one above, with the mappings in slots from `mappings` on.
+    pub fn make_tree(&mut self, to: usize, mappings: usize) {
+        self.make_tables(to);
+        for n in 0..3 {
+            self.map(to + n, to + n + 1, (5, 1), RW, 0, mappings + n)
+                .unwrap();
+        }
+    }
+
+    /// An L2 CNode, with so many capabilities in it.
+    pub fn make_cnode(&mut self, offset: u64, to: usize, copies: u32) -> SlotRef {
+        self.make(RAM, CapType::L2CNode, offset, 0, to).unwrap();
+        let (node, console) = (self.boot(to), self.boot(CONSOLE));
+        for n in 0..copies {
+            let inner = self.caps.inner_slot(node, n).unwrap();
+            self.caps
+                .copy(inner, console, Rights::all(), false)
+                .unwrap();
+        }
+        node
+    }
+
     pub fn map(
         &mut self,
         table: usize,

@@ -17,15 +17,7 @@ const SHOWN: usize = FREE + 13;
 /// these objects.
 fn world() -> World {
     let mut w = World::new();
-    let tables = [CapType::Pml4, CapType::Pdpt, CapType::Pd, CapType::Pt];
-    for (n, ty) in tables.into_iter().enumerate() {
-        w.make(RAM, ty, FREE_RAM + n as u64 * PAGE, 0, PML4 + n)
-            .unwrap();
-    }
-    for n in 0..3 {
-        w.map(PML4 + n, PML4 + n + 1, (5, 1), RW, 0, FREE + 10 + n)
-            .unwrap();
-    }
+    w.make_tree(PML4, FREE + 10);
     w.make(RAM, CapType::Frame, FREE_RAM + 8 * PAGE, 8 * PAGE, FRAME)
         .unwrap();
     w.make(FRAME, CapType::Frame, 4 * PAGE, PAGE, PART).unwrap();
