@@ -72,3 +72,17 @@ fn two_who_take_turns_both_come_to_an_end() {
     assert!(is_zero(&w, BASE + FREE_RAM, 2 * BYTES));
     check::world(&w);
 }
+
+#[test]
+fn one_retype_clears_so_much_and_no_more() {
+    const HALF: u64 = crate::captype::MAX_ZEROED / 2;
+    let mut w = World::new();
+    let ram = w.boot(RAM);
+    let mut make = |count, bytes| {
+        let run = w.caps.slots(w.space(), CPtr::new(0, 8), count).unwrap();
+        w.caps.retype(ram, run, CapType::L1CNode, FREE_RAM, bytes)
+    };
+    assert_eq!(make(3, HALF), Err(Error::BadSize));
+    assert_eq!(make(2, HALF + PAGE), Err(Error::BadSize));
+    assert_eq!(make(2, HALF), Err(Error::Again));
+}
