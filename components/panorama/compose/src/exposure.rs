@@ -146,3 +146,59 @@ fn solve(matrix: &mut [f64], right: &mut [f64]) {
         right[k] /= matrix[k * n + k];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+
+    /// Photographs of 60 by 40 pixels of one colour, each begun so many columns from the last.
+    fn found(step: i32, colours: &[[u8; 3]]) -> Vec<Gain> {
+        let region = |i: usize| Region {
+            x: step * i as i32,
+            y: -5,
+            width: 60,
+            height: 40,
+        };
+        let regions: Vec<Region> = (0..colours.len()).map(region).collect();
+        let pixels: Vec<Vec<u8>> = colours
+            .iter()
+            .map(|&[r, g, b]| [r, g, b, 255].repeat(2400))
+            .collect();
+        let images: Vec<Warped<'_>> = (pixels.iter().zip(&regions))
+            .map(|(pixels, r)| Warped::packed(&pixels[..], r.size().unwrap()).unwrap())
+            .collect();
+        let mut out = vec![Gain::default(); colours.len()];
+        gains(&regions, &images, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn overlapping_photographs_become_equally_bright_and_the_set_stays_so() {
+        let colours = [[100, 60, 30], [80, 60, 60], [50, 60, 120]];
+        let gains = found(30, &colours);
+        for channel in 0..3 {
+            let bright: Vec<f32> = (gains.iter().zip(&colours))
+                .map(|(gain, colour)| gain.0[channel] * f32::from(colour[channel]))
+                .collect();
+            let mean = bright.iter().sum::<f32>() / 3.0;
+            assert!(
+                bright.iter().all(|b| (b / mean - 1.0).abs() < 0.01),
+                "{bright:?}"
+            );
+            let product: f32 = gains.iter().map(|gain| gain.0[channel]).product();
+            assert!((product - 1.0).abs() < 0.01, "{product}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_changes_nothing() {
+        for (step, colours) in [
+            (60, [[100, 100, 100], [50, 50, 50]]),
+            (30, [[255, 255, 255], [100, 100, 100]]),
+            (30, [[0, 0, 0], [100, 100, 100]]),
+        ] {
+            assert_eq!(found(step, &colours), [Gain::default(); 2], "{colours:?}");
+        }
+    }
+}
