@@ -37,8 +37,8 @@ impl RecordOffset {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Record>() == 1 << RecordOffset::BITS);
 
-/// Size classes: a buffer has 2^order pages, order below this (the largest is 16 MiB).
-pub const ORDERS: usize = 13;
+/// Size classes: a buffer has 2^order pages, order below this (the largest is 64 MiB).
+pub const ORDERS: usize = 15;
 
 /// The smallest order whose buffers hold `bytes`; `None` when none does.
 #[inline]
