@@ -45,7 +45,7 @@ impl Pattern {
     }
 
     /// The descriptor of (x, y) in the smoothed image, turned to `direction` (a unit vector).
-    /// (x, y) is at least [`MARGIN`] inside. About 4,000 instructions.
+    /// (x, y) is at least [`MARGIN`] inside. About 7,000 instructions.
     pub(crate) fn describe(
         &self,
         image: &Gray<'_>,

@@ -12,6 +12,9 @@ pub enum Error {
     Room { needed: usize, given: usize },
     /// These images overlap none of the largest group that hangs together: bit i is image i.
     Apart { images: u32 },
+    /// There are more records than the stage before writes: features of an image, pairs, or matches
+    /// of a pair.
+    TooManyRecords { given: usize, most: usize },
     /// A record names an image or a match that does not exist.
     Unknown,
     /// The images overlap, but neither a plane nor a turning camera explains how.
@@ -41,6 +44,9 @@ impl fmt::Display for Error {
                 }
                 let verb = if many { "do" } else { "does" };
                 write!(f, " {verb} not overlap the others")
+            }
+            Self::TooManyRecords { given, most } => {
+                write!(f, "{given} records were given where at most {most} can be")
             }
             Self::Unknown => write!(f, "a record names what does not exist"),
             Self::Shapeless => write!(

@@ -35,7 +35,7 @@ pub(crate) struct Corner {
 
 /// All corners that differ from their circle by more than `threshold` and are at least `margin`
 /// (three or more) pixels inside, row by row; of neighbouring ones only the best, of equal ones
-/// the first. About 3 instructions a pixel and 100 a corner.
+/// the first. About 6 instructions a pixel and 350 for one that may be a corner.
 pub(crate) fn corners(image: &Gray<'_>, threshold: u8, margin: usize) -> Vec<Corner> {
     let margin = margin.max(3);
     let (width, height) = (image.width(), image.height());

@@ -25,11 +25,13 @@ const BORDER: usize = if MARGIN > RADIUS as usize + 1 {
     RADIUS as usize + 1
 };
 
-/// Finds at most [`MAX_FEATURES`] features and writes them to `out`, best first within each level
-/// of the pyramid, finer levels first. The answer is how many there are; an image without corners
+/// Finds at most [`MAX_FEATURES`] features and writes them to `out`, finer levels of the pyramid
+/// first. The answer is how many there are; an image without corners
 /// has none.
 ///
-/// Scratch memory: about seven bytes for each of at most 600,000 pixels.
+/// Cost: about 60 million instructions for half a megapixel of much texture, 95 million for an image
+/// of any larger size. Scratch memory: about seven bytes for each of at most 600,000 pixels, and a quarter
+/// of the image while it is made smaller.
 pub fn features(image: &Gray<'_>, out: &mut [Feature]) -> Result<usize, Error> {
     if out.len() < MAX_FEATURES {
         return Err(Error::Room {

@@ -59,7 +59,7 @@ fn distances(one: &[u32; WORDS], others: &[[u32; LANES]; WORDS]) -> [u32; LANES]
     })
 }
 
-/// Pairs of indices, in ascending order of the first. About 25 instructions for each two features.
+/// Pairs of indices, in ascending order of the first. About 50 instructions for each two features.
 pub(crate) fn matches(first: &[Feature], second: &Descriptors) -> Vec<(u32, u32)> {
     /// A distance above an index: compared at once, the index decides between equal ones.
     const INDEX: u32 = 16;

@@ -123,7 +123,7 @@ fn taps(from: usize, to: usize) -> impl Iterator<Item = (usize, u16)> {
     })
 }
 
-/// Bilinear interpolation, with pixels taken as areas. About 8 instructions a pixel.
+/// Bilinear interpolation, with pixels taken as areas. About 20 instructions a pixel.
 fn resized(image: &Gray<'_>, size: Size) -> Buffer {
     let mut out = blank(size);
     if size == image.size() {
@@ -156,7 +156,7 @@ fn resized(image: &Gray<'_>, size: Size) -> Buffer {
 const GAUSSIAN: [u16; 4] = [54, 49, 34, 18];
 
 /// `image` convolved with [`GAUSSIAN`] both ways. The outermost three pixels on each side are only
-/// partly smoothed. About 4 instructions a pixel.
+/// partly smoothed. About 8 instructions a pixel.
 pub(crate) fn smoothed(image: &Gray<'_>) -> Buffer {
     let (width, height) = (image.width(), image.height());
     let mut out = blank(image.size());

@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn any_pairs_and_matches_give_a_sound_plan_or_an_error(all in proptest::collection::vec(pair(), 0..8), matches in proptest::collection::vec(found_match(), 0..60), images in 0usize..5) {
+    fn any_pairs_and_matches_give_a_sound_plan_or_an_error(all in proptest::collection::vec(pair(), 0..5), matches in proptest::collection::vec(found_match(), 0..60), images in 0usize..6) {
         let sizes = vec![Size::new(200, 100).unwrap(); images];
         let mut out = vec![Placement::default(); images];
         if let Ok(plan) = estimate(&sizes, &all, &matches, &mut out) {
@@ -138,6 +138,36 @@ fn what_names_nothing_is_refused() {
         let result = estimate(&sizes, &[wrong], &matches, &mut out);
         assert_eq!(result, Err(Error::Unknown));
     }
+}
+
+#[test]
+fn more_records_than_a_stage_writes_are_refused() {
+    let size = Size::new(60, 60).unwrap();
+    let pixels = vec![0; size.pixels()];
+    let image = Gray::packed(&pixels[..], size).unwrap();
+    let many = vec![Feature::default(); MAX_FEATURES + 1];
+    let source = Source {
+        image,
+        features: &many,
+    };
+    let (mut p, mut m) = ([Pair::default(); 1], [Match::default(); MAX_MATCHES]);
+    let (given, most) = (MAX_FEATURES + 1, MAX_FEATURES);
+    let result = pairs(&[source; 2], &mut p, &mut m);
+    assert_eq!(result, Err(Error::TooManyRecords { given, most }));
+    let matches = [Match::default(); MAX_MATCHES + 1];
+    let pair = Pair {
+        first: 0,
+        second: 1,
+        count: MAX_MATCHES as u32 + 1,
+        ..Pair::default()
+    };
+    let mut out = [Placement::default(); 2];
+    let (given, most) = (MAX_MATCHES + 1, MAX_MATCHES);
+    let result = estimate(&[size; 2], &[pair], &matches, &mut out);
+    assert_eq!(result, Err(Error::TooManyRecords { given, most }));
+    let (given, most) = (2, 1);
+    let result = estimate(&[size; 2], &[pair; 2], &matches, &mut out);
+    assert_eq!(result, Err(Error::TooManyRecords { given, most }));
 }
 
 #[test]

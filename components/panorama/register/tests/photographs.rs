@@ -2,8 +2,8 @@
 
 mod common;
 
-use cistern_image::{Matrix3, Model, Projection};
-use cistern_panorama_testset::{Model as Truth, Set, corner_error, make};
+use cistern_image::{Matrix3, Model, Projection, record};
+use cistern_panorama_testset::{Model as Truth, Photo, Set, corner_error, make};
 use cistern_register::Error;
 use common::{Gray8, gray, register};
 
@@ -113,4 +113,24 @@ fn an_image_matches_itself_and_the_same_input_gives_the_same_bytes() {
         assert!((a - b).abs() < 1e-3, "{a} {b}");
     }
     assert_eq!(register(&twice).unwrap(), (plan, placements));
+}
+
+/// A change of a method changes this number and may; a change of compiler, options or machine may not.
+#[test]
+fn results_are_the_same_everywhere() {
+    let photo = Photo::read("astronaut.png");
+    let whole = gray(photo.width, photo.height, &photo.rgb);
+    let width = whole.size.width();
+    let part = |left: usize, top: usize| {
+        Gray8::filled(300, 320, |x, y| whole.pixels[(top + y) * width + left + x])
+    };
+    let (plan, placements) = register(&[part(20, 60), part(110, 90)]).unwrap();
+    let all = [record::bytes(&[plan]), record::bytes(&placements)].concat();
+    let hash = all.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    assert_eq!(
+        hash, 0x5b79_c45e_5d5f_457e,
+        "{hash:#x} {plan:?} {placements:?}"
+    );
 }

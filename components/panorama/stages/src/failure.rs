@@ -49,7 +49,7 @@ impl From<cistern_register::Error> for Failure {
         let status = match error {
             Error::TooFew | Error::Apart { .. } | Error::Shapeless => 422,
             Error::TooMany { .. } => 413,
-            Error::Room { .. } | Error::Unknown => 500,
+            Error::Room { .. } | Error::TooManyRecords { .. } | Error::Unknown => 500,
         };
         Self::new(status, error)
     }
