@@ -7,6 +7,7 @@ mod host;
 mod load;
 mod observe;
 mod panorama;
+mod policy;
 mod tool;
 mod trace;
 mod web;
@@ -91,6 +92,7 @@ pub fn run(project: &Project, args: &TestArgs) -> Result<(), String> {
         boot::run(project, &mut outcomes);
         web::run(project, &mut outcomes);
         panorama::run(project, &mut outcomes);
+        policy::run(project, &mut outcomes);
         tool::run(project, &mut outcomes);
     }
     let Outcomes {

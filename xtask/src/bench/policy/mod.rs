@@ -101,7 +101,7 @@ impl Pools {
     }
 
     /// The words for a static split, with sizes from `pages` of a component.
-    fn split(&self, pages: impl Fn(u32) -> f64) -> String {
+    pub fn split(&self, pages: impl Fn(u32) -> f64) -> String {
         let size = |(id, name): &(u32, String)| format!("{name}={}", pages(*id) as u64);
         let sizes: Vec<String> = self.names.iter().map(size).collect();
         format!("policy=static sizes={}", sizes.join(","))

@@ -14,6 +14,10 @@ const CLIENTS: &str = "22";
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// A machine that is slower than this to its own clock is given up.
 const SLOWEST: f64 = 12.0;
+/// What asks before the machine listens may never be answered.
+const PROBE: Duration = Duration::from_millis(400);
+/// Where the server waits for memory, an answer takes its time.
+const ANSWER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// `ab`, ended when dropped.
@@ -43,8 +47,7 @@ fn load(address: SocketAddr, limit: Duration) -> Result<Load, String> {
 }
 
 /// The body of an answer.
-fn get(address: SocketAddr, path: &str) -> Result<String, String> {
-    let limit = Duration::from_secs(10);
+fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<String, String> {
     let fail = |e: std::io::Error| format!("GET {path}: {e}");
     let mut stream = TcpStream::connect_timeout(&address, limit).map_err(fail)?;
     stream.set_read_timeout(Some(limit)).map_err(fail)?;
@@ -65,7 +68,7 @@ fn get(address: SocketAddr, path: &str) -> Result<String, String> {
 
 /// The server's seconds, and the good answers so far.
 fn answered(address: SocketAddr) -> Result<(f64, f64), String> {
-    let body = get(address, "/stats")?;
+    let body = get(address, "/stats", ANSWER)?;
     let stats: serde_json::Value =
         serde_json::from_str(&body).map_err(|e| format!("/stats is no JSON: {e}"))?;
     let field = |value: &serde_json::Value| value.as_f64().ok_or("/stats lacks a figure");
@@ -85,7 +88,7 @@ pub fn run(
 ) -> Result<Trace, String> {
     let mut running = machine.start()?;
     let started = Instant::now();
-    while get(address, "/f1.txt").is_err() {
+    while get(address, "/f1.txt", PROBE).is_err() {
         crate::interrupt::check()?;
         if running.ended().is_some() || started.elapsed() > FIRST_ANSWER {
             running.console.drain();
@@ -99,7 +102,6 @@ pub fn run(
     let mut trace = Trace::default();
     while trace.end() < seconds {
         crate::interrupt::check()?;
-        // Where the server waits for memory, an answer can take its time.
         trace.answered.extend(answered(address).ok());
         std::thread::sleep(PAUSE);
         while let Some(line) = running.console.next(Duration::ZERO) {
@@ -116,5 +118,6 @@ pub fn run(
             ));
         }
     }
+    trace.answered.push(answered(address)?);
     Ok(trace)
 }
