@@ -21,7 +21,7 @@ use libcbuf::meta::CbufId;
 const AHEAD: u64 = 32;
 /// Most pages of them.
 const MOST_AHEAD: u64 = 64;
-/// Most buffers that a part asks to be told of, or charges.
+/// Most buffers that a part asks to be told of, or charges, and ids that it finds to be free again.
 pub(crate) const LOOKS: usize = 64;
 /// Most buffers that a part ends.
 pub(crate) const ENDS: usize = 8;
@@ -241,7 +241,9 @@ impl<M: Machine> Manager<M> {
     }
 
     fn begin_look(&mut self, caller: ComponentId, round: &mut Round) -> Result<(), Error> {
-        self.end_quarantine(caller)?;
+        // Where nothing is taken from freelists any more, it is worth a look at all of them.
+        let full = self.quarantine_full(caller)?;
+        self.end_quarantine(caller, if full { usize::MAX } else { LOOKS })?;
         self.note(caller, round.thread, |timing| timing.collections += 1);
         round.left = self.pool(caller)?.owned.len();
         Ok(())

@@ -183,22 +183,28 @@ impl<M: Machine> Manager<M> {
         Ok(pages)
     }
 
-    /// Ids whose stale records the client has discarded may be used again.
-    pub(crate) fn end_quarantine(&mut self, component: ComponentId) -> Result<(), Error> {
+    /// Ids whose stale records the client has discarded may be used again. Looks at `most`, each time
+    /// at others.
+    pub(crate) fn end_quarantine(
+        &mut self,
+        component: ComponentId,
+        most: usize,
+    ) -> Result<(), Error> {
         let pool = self.pools[component.0 as usize]
             .as_mut()
             .ok_or(Error::Refused)?;
-        let control = &pool.control;
-        let free_ids = &mut self.free_ids;
-        pool.quarantine.retain(|id| {
-            let waits = control
-                .record(*id)
-                .is_some_and(|r| r.load().has(State::FREE));
-            if !waits {
-                free_ids.push(*id);
+        for _ in 0..most.min(pool.quarantine.len()) {
+            // From the end, and round: the last one moves into the place of one that is used again.
+            if pool.discarded_at == 0 || pool.discarded_at > pool.quarantine.len() {
+                pool.discarded_at = pool.quarantine.len();
             }
-            waits
-        });
+            pool.discarded_at -= 1;
+            let place = pool.discarded_at;
+            let record = pool.control.record(pool.quarantine[place]);
+            if !record.is_some_and(|r| r.load().has(State::FREE)) {
+                self.free_ids.push(pool.quarantine.swap_remove(place));
+            }
+        }
         Ok(())
     }
 

@@ -110,6 +110,7 @@ impl<M: Machine> Manager<M> {
             owned: Vec::new(),
             looked_at: 0,
             quarantine: Vec::new(),
+            discarded_at: 0,
             heap: Heap::default(),
             alive: true,
             waiting: 0,

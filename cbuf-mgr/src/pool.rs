@@ -124,6 +124,8 @@ pub struct Pool {
     pub looked_at: usize,
     /// Ids of destroyed buffers that its freelists still contain.
     pub quarantine: Vec<CbufId>,
+    /// Place there that was looked at last.
+    pub discarded_at: usize,
     /// What it owns besides.
     pub heap: Heap,
     pub alive: bool,

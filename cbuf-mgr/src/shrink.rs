@@ -59,13 +59,13 @@ impl<M: Machine> Manager<M> {
         if self.end_orphans() > 0 {
             self.wake_all();
         }
-        self.end_quarantine(component)?;
+        self.end_quarantine(component, usize::MAX)?;
         self.shrinking(component)
     }
 
     /// Takes back what a pool holds over its limit, as far as that is possible now, at once.
     pub(crate) fn shrink(&mut self, component: ComponentId) -> Result<(), Error> {
-        self.end_quarantine(component)?;
+        self.end_quarantine(component, usize::MAX)?;
         let mut shrinking = self.shrinking(component)?;
         while !self.shrink_part(&mut shrinking)? {}
         Ok(())
@@ -172,7 +172,7 @@ impl<M: Machine> Manager<M> {
     /// Ids that wait until the client discards their records. An honest client's freelists hold
     /// no more stale records than this, for it discards those of a size before it asks for more
     /// of it; one that never discards gets nothing taken from its freelists any more.
-    fn quarantine_full(&self, component: ComponentId) -> Result<bool, Error> {
+    pub(crate) fn quarantine_full(&self, component: ComponentId) -> Result<bool, Error> {
         let pool = self.pool(component)?;
         Ok(pool.quarantine.len() as u64 >= 2 * pool.terms.max_pages)
     }

@@ -110,8 +110,8 @@ impl Client {
 
     /// Forgets a record that the manager took back while it lay in a list, in the ring or on a
     /// shelf: from here on its id may be used for another buffer.
-    #[cold]
-    fn discard(&self, record: &Record) {
+    #[inline]
+    pub(crate) fn discard(record: &Record) {
         record.state.fetch_and(!State::FREE, Ordering::SeqCst);
     }
 
@@ -126,7 +126,7 @@ impl Client {
     fn release_from(&self, id: CbufId, record: &Record, mut state: State) {
         loop {
             if state.has(State::INCONSISTENT) {
-                return self.discard(record);
+                return Self::discard(record);
             }
             let last = state.references() <= 1;
             let kept = state.0 & !(State::REFERENCES | State::EXCLUSIVE);

@@ -10,8 +10,8 @@ use crate::shelf::{PLACES, Shelf};
 use crate::thread;
 use abi::Error;
 
-/// Buffers that go between a shelf and a freelist at once. Half a shelf: so a thread that
-/// allocates and frees in turn, whatever its shelf has, does not go there each time.
+/// Buffers that go from a full shelf to the freelist at once. Half of it: so a thread that allocates
+/// and frees in turn, whatever its shelf has, does not go there each time.
 const BATCH: usize = PLACES.div_ceil(2);
 /// Most buffers that one look through a freelist discards, for the manager took them back. It bounds
 /// how long an allocation takes; what lies below is found by the next look.
@@ -80,20 +80,19 @@ impl Client {
     #[inline(never)]
     fn unlist(&self, order: u32) -> Option<Allocated<'_>> {
         let shelf = self.own_shelf(order);
-        let most = shelf.map_or(1, |_| BATCH);
+        let most = shelf.map_or(1, |_| PLACES);
         let mut stale = 0;
         while stale < STALE {
-            let mut ids = [CbufId::NONE; BATCH];
+            let mut ids = [CbufId::NONE; PLACES];
             let count = self.list(order).pop_some(&self.trie, &mut ids[..most]);
             if count == 0 {
                 return None;
             }
             let mut taken = None;
             for id in &ids[..count] {
-                let Some(record) = self.trie.record(*id) else {
-                    continue;
-                };
                 let offset = RecordOffset::of(*id);
+                // SAFETY: what is popped has a record.
+                let record = unsafe { self.trie.known(offset) };
                 if !shelf.is_some_and(|shelf| shelf.adopt(offset, record, order)) {
                     self.stock_rarely(*id, record, &mut taken);
                 }
@@ -162,7 +161,10 @@ impl Client {
         taken: &mut Option<Allocated<'c>>,
     ) {
         let state = record.load();
-        if taken.is_some() && state.0 & (State::FREE | State::INCONSISTENT) == State::FREE {
+        if state.has(State::INCONSISTENT) {
+            return Self::discard(record);
+        }
+        if taken.is_some() && state.has(State::FREE) {
             return self.list(state.order()).push(id, record);
         }
         match Self::claim(record) {

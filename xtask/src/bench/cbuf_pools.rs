@@ -38,6 +38,7 @@ const WAITS: [(&str, &str); 8] = [
     ),
     ("pause-garbage", "its own pool shrinks, of garbage"),
     ("pause-free", "its own pool shrinks, its shelf has one"),
+    ("pause-taken", "its own pool shrank, of a long freelist"),
 ];
 
 type Measured = HashMap<String, f64>;

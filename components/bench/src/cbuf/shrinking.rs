@@ -155,6 +155,28 @@ fn returned(policy: &Policy, sinks: &Sinks, urgent: &Urgent, state: State) -> Re
     rt::println!("BENCH returned-{name} {}", held - now);
     print("returning", name, took);
     print("wait-returning", name, longest);
+    if state == State::Free {
+        taken(policy)?;
+    }
+    Ok(())
+}
+
+/// After all that lay in the freelist was taken: the longest allocation that finds it so.
+fn taken(policy: &Policy) -> Result<(), Error> {
+    let client = rt::cbuf::client();
+    policy.set_pool(own(), PAGES)?;
+    let mut held = [rt::cbuf::CbufId::NONE; 64];
+    let mut longest = 0;
+    for id in &mut held {
+        let begun = time::now();
+        *id = client.try_alloc(PAGE)?.1;
+        longest = longest.max(time::now() - begun);
+    }
+    for id in held {
+        // SAFETY: allocated above, and forgotten here.
+        unsafe { client.cbuf_free(id) };
+    }
+    print("pause", "taken", longest);
     Ok(())
 }
 
