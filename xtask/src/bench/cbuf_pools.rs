@@ -20,7 +20,7 @@ const STATES: [(&str, &str); 3] = [
     ("live", "live, freed then"),
 ];
 /// The urgent thread's longest allocations: key, name.
-const WAITS: [(&str, &str); 8] = [
+const WAITS: [(&str, &str); 9] = [
     ("wait-alone", "nothing else happens"),
     ("wait-collection", "another's 4,000 pages are collected"),
     ("wait-owned", "another's heap grows by 4,000 pages"),
