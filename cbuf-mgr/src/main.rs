@@ -1,6 +1,7 @@
 //! The CBUF manager component: it has no thread, its clients' threads run through it. All of its
 //! state is behind one lock, which is never held while a thread blocks, and opened between the parts of
-//! what takes long: collecting, and making a pool smaller.
+//! what takes long: collecting, and making a pool smaller. Of a thread's stack it was seen to use 18 KiB
+//! at start, of 32, and 5 KiB after that.
 
 #![no_std]
 #![no_main]
