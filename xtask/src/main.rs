@@ -201,9 +201,7 @@ fn bench(
     seconds: f64,
     faster: u32,
 ) -> Result<(), String> {
-    let Some(image) = bench::image(name)? else {
-        return bench::run_here(name, project, rounds);
-    };
+    let image = bench::image(name)?;
     install::everything()?;
     build::image(project, image)?;
     let packed = compose::pack(project, image)?;

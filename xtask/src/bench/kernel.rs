@@ -122,10 +122,19 @@ pub fn measure(built: &Built) -> Result<HashMap<String, f64>, String> {
 
 /// Boots the image once, with a clock of one's choice.
 pub fn measure_by(built: &Built, accel: Accel) -> Result<HashMap<String, f64>, String> {
+    measure_in(built, accel, MEMORY_MIB)
+}
+
+/// The same in a machine with so much memory.
+pub fn measure_in(
+    built: &Built,
+    accel: Accel,
+    memory_mib: u32,
+) -> Result<HashMap<String, f64>, String> {
     let machine = Machine {
         kernel: built.kernel.clone(),
         archive: built.image.clone(),
-        memory_mib: MEMORY_MIB,
+        memory_mib,
         accel,
         cpu: "max".into(),
         append: String::new(),

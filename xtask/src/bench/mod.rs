@@ -70,30 +70,21 @@ pub struct Built {
     pub image: PathBuf,
 }
 
-/// Which image a bench measures, nothing for one that needs no machine; an error names the benches
-/// there are.
-pub fn image(name: &str) -> Result<Option<&'static str>, String> {
+/// Which image a bench measures; an error names the benches there are.
+pub fn image(name: &str) -> Result<&'static str, String> {
     match name {
-        "web" | "observe" => Ok(Some("webserver")),
-        "kernel" => Ok(Some("bench-kernel")),
-        "memory" => Ok(Some("bench-memory")),
-        "pages" => Ok(Some("bench-pages")),
-        "cbuf" => Ok(Some("bench-cbuf")),
-        "caps" => Ok(Some("bench-caps")),
-        "stitch" => Ok(None),
-        "policy" => Ok(Some("policy")),
+        "web" | "observe" => Ok("webserver"),
+        "kernel" => Ok("bench-kernel"),
+        "memory" => Ok("bench-memory"),
+        "pages" => Ok("bench-pages"),
+        "cbuf" => Ok("bench-cbuf"),
+        "caps" => Ok("bench-caps"),
+        "stitch" => Ok("bench-stitch"),
+        "policy" => Ok("policy"),
         _ => Err(format!(
             "no bench is called {name}; there are:{}",
             BENCHES.map(|(n, what)| format!("\n  {n}: {what}")).concat()
         )),
-    }
-}
-
-/// Runs a bench that has no image.
-pub fn run_here(name: &str, project: &Project, rounds: usize) -> Result<(), String> {
-    match name {
-        "stitch" => stitch::run(project, rounds),
-        _ => Err(format!("bench {name} needs a machine")),
     }
 }
 
@@ -122,6 +113,9 @@ pub fn run(
     }
     if name == "caps" {
         return caps::run(project, built, rounds);
+    }
+    if name == "stitch" {
+        return stitch::run(project, built, rounds);
     }
     if name == "policy" {
         if !namespace::inside() {

@@ -6,7 +6,10 @@
 //! samples, so which photographs it leaves out may differ from run to run; where it leaves any out its
 //! time and error are of less work and are not compared.
 
+use super::Built;
+use super::kernel::measure_in;
 use super::report::{self, Goal, Row, median};
+use crate::machine::Accel;
 use crate::progress::Step;
 use crate::project::Project;
 use serde_json::Value;
@@ -20,8 +23,14 @@ const PACKAGES: [&str; 2] = ["opencv-python-headless", "numpy"];
 const ERROR: f64 = 1.0;
 const PSNR: f64 = 30.0;
 const TIMES: f64 = 2.0;
+const ISOLATION: f64 = 1.005;
+const ALONE: &str = "one component";
+const MACHINE_MIB: u32 = 256;
+const STAGES: [&str; 9] = [
+    "decode", "features", "pairs", "estimate", "warp", "exposure", "seams", "blend", "encode",
+];
 
-pub fn run(project: &Project, rounds: usize) -> Result<(), String> {
+pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String> {
     let rounds = rounds.max(1);
     let python = python(project)?;
     let (writer, measure) = (
@@ -44,7 +53,35 @@ pub fn run(project: &Project, rounds: usize) -> Result<(), String> {
     step.done(&format!("{} sets", theirs.len()));
     let results = project.target().join("bench");
     let title = "Stitching photographs: ours beside OpenCV's stitcher";
-    report::publish(&results, "stitch", title, &rows(&ours, &theirs)?)
+    let mut rows = rows(&ours, &theirs)?;
+    rows.extend(isolation(built)?);
+    report::publish(&results, "stitch", title, &rows)
+}
+
+/// What isolation costs, counted inside the machine: the pipeline with a component a stage beside
+/// the same in one component.
+fn isolation(built: &Built) -> Result<Vec<Row>, String> {
+    let step = Step::start("counting the pipeline inside the machine");
+    let counted = measure_in(built, Accel::Counted, MACHINE_MIB)?;
+    step.done("counted");
+    let of = |name: &str| {
+        let found = counted.get(name).copied();
+        found.ok_or_else(|| format!("the image told no {name}"))
+    };
+    let pair = |what: &str, key: &str| {
+        let (with, without) = (format!("{key}isolated"), format!("{key}alone"));
+        let row = Row::new(what, "instructions", of(&with)?);
+        Ok::<_, String>(row.against(ALONE, of(&without)?, None))
+    };
+    let mut rows = vec![pair("isolated: the pipeline", "")?.goal(Goal::RatioAtMost(ISOLATION))];
+    for stage in STAGES {
+        rows.push(pair(&format!("isolated: {stage}"), &format!("{stage}-"))?);
+    }
+    let invocations = Row::new("isolated: invocations of stages", "", of("invocations")?);
+    let handed = Row::new("isolated: handed on by reference", "bytes", of("handed")?);
+    let copied = Row::new("isolated: copied between stages", "bytes", of("copied")?);
+    rows.extend([invocations, handed, copied.goal(Goal::Exactly(0.0))]);
+    Ok(rows)
 }
 
 /// An environment with OpenCV in it, made once.

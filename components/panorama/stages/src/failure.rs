@@ -33,6 +33,14 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status, self.why)
+    }
+}
+
+impl core::error::Error for Failure {}
+
 impl From<cistern_image::Error> for Failure {
     fn from(error: cistern_image::Error) -> Self {
         let status = match error {
