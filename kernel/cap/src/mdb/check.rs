@@ -1,8 +1,8 @@
 //! Is a tree of the database one: in order, in balance, threaded, with the right reaches?
 
 use super::query::outermost;
-use super::{Mdb, Side, reach_of};
-use crate::captype::{CapType, Tree};
+use super::{Counts, Mdb, Side, reach_of};
+use crate::captype::Tree;
 use crate::check::{Fault, Wrong};
 use crate::slot::SlotRef;
 
@@ -12,7 +12,7 @@ const HIGHEST: usize = 128;
 impl Mdb {
     /// Looks at every slot, from the roots. It needs no stack: ranks are sums along a path.
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        let mut left = *self.counts();
+        let mut left = self.counts;
         for tree in Tree::ALL {
             if let Some(root) = self.root(tree) {
                 self.check_tree(tree, root, &mut left)?;
@@ -26,19 +26,14 @@ impl Mdb {
     }
 
     /// `left`: how many slots of each type are still to be seen.
-    fn check_tree(
-        &self,
-        tree: Tree,
-        root: SlotRef,
-        left: &mut [u64; CapType::ALL.len()],
-    ) -> Result<(), Fault> {
+    fn check_tree(&self, tree: Tree, root: SlotRef, left: &mut Counts) -> Result<(), Fault> {
         if root.parent().is_some() {
             return Err(Wrong::Parent.at(root));
         }
         let mut before: Option<SlotRef> = None;
         let mut next = Some(lowest(root)?);
         while let Some(at) = next {
-            let count = &mut left[at.whole() as usize];
+            let count = &mut left[usize::from(at.whole() as u8)];
             *count = count.checked_sub(1).ok_or(Wrong::Count.at(at))?;
             node(at, tree)?;
             if before.is_some_and(|before| before.key() > at.key()) {

@@ -50,32 +50,40 @@ use crate::captype::{CapType, Tree, info};
 use crate::slot::{Cap, Reach, SlotRef};
 use link::{Link, Side};
 
-#[derive(Default)]
 pub struct Mdb {
     roots: [Option<SlotRef>; Tree::ALL.len()],
-    /// Slots of each type.
-    counts: [u64; CapType::ALL.len()],
+    /// Slots of each type, by its number.
+    counts: Counts,
+}
+
+/// One for each value of a byte, so that no type's number has to be compared with a length.
+type Counts = [u64; 256];
+
+impl Default for Mdb {
+    fn default() -> Mdb {
+        Mdb::new()
+    }
 }
 
 impl Mdb {
     pub const fn new() -> Mdb {
         Mdb {
             roots: [None; Tree::ALL.len()],
-            counts: [0; CapType::ALL.len()],
+            counts: [0; 256],
         }
     }
 
     pub fn len(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts().iter().sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.counts.iter().all(|count| *count == 0)
+        self.len() == 0
     }
 
     /// Slots of each type, by its number.
-    pub fn counts(&self) -> &[u64; CapType::ALL.len()] {
-        &self.counts
+    pub fn counts(&self) -> &[u64] {
+        self.counts.split_at(CapType::ALL.len()).0
     }
 
     /// Counts one slot of a type as another's.
@@ -88,7 +96,7 @@ impl Mdb {
     /// The count that a filled slot belongs to.
     #[inline(always)]
     fn count(&mut self, slot: SlotRef) -> &mut u64 {
-        &mut self.counts[slot.whole() as usize]
+        &mut self.counts[usize::from(slot.whole() as u8)]
     }
 
     pub(crate) fn root(&self, tree: Tree) -> Option<SlotRef> {
