@@ -169,7 +169,7 @@ mod tests {
         let written = out.written();
         assert_eq!(
             core::str::from_utf8(&room[..written]).unwrap(),
-            "{\"uptime_seconds\":1,\"requests\":0,\
+            "{\"uptime_seconds\":1,\"uptime_ms\":1500,\"requests\":0,\
              \"responses\":{\"1xx\":0,\"2xx\":0,\"3xx\":0,\"4xx\":0,\"5xx\":0},\
              \"connections\":{\"accepted\":0,\"open\":0,\"timed_out\":0,\"aborted\":0},\
              \"rounds\":0,\"space_switches\":null,\"invocations\":null,\"capabilities\":null,\
