@@ -593,13 +593,16 @@ fn what_was_unsealed_on_its_way_does_not_pass_for_sealed() {
     }
 }
 
-/// Words change while the manager reads them, and honest clients run beside.
+/// Words change while the manager reads them, collecting among others what the hostile component was
+/// sent, and honest clients run beside.
 #[test]
 #[cfg_attr(miri, ignore = "takes minutes there")]
 fn words_that_change_all_the_time_harm_nobody() {
     let host = Host::new(64);
     host.with(|m| m.set_grace(0));
     let (a, b) = (host.client(1, 6, 12), host.client(2, 6, 12));
+    // Shows what it has to the hostile one.
+    let c = host.client(3, 8, 8);
     let _library = host.client(OWNER, 12, 24);
     let me = ComponentId(OWNER);
     let done = AtomicU32::new(0);
@@ -636,6 +639,8 @@ fn words_that_change_all_the_time_harm_nobody() {
                 host.with(|m| m.take_wakes());
             }
         });
+        let mut shown = std::collections::VecDeque::new();
+        let mut shows = 0;
         for round in 0..1500u64 {
             let order = round as usize % 3;
             let mut buffer = Buffer::alloc(a, PAGE << order).unwrap();
@@ -645,15 +650,30 @@ fn words_that_change_all_the_time_harm_nobody() {
             let there = Cbuf::receive(b, sent.send(ComponentId(2)), ComponentId(1)).unwrap();
             drop(sent);
             assert!(there.len() == len && there.iter().all(|byte| *byte == round as u8));
+            if let Ok(mut buffer) = Buffer::try_alloc(c, PAGE) {
+                buffer.fill(round as u8);
+                let cbuf = buffer.freeze(PAGE);
+                let _ = cbuf.send(me);
+                let _ = host.with(|m| m.map(me, cbuf.id(), ComponentId(3)));
+                shown.push_back((cbuf, round as u8));
+                shows += 1;
+            }
+            if shown.len() > 3 {
+                // As long as its owner has it, it is as it was, whatever its receiver counts.
+                let (cbuf, byte) = shown.pop_front().unwrap();
+                assert!(cbuf.iter().all(|b| *b == byte));
+            }
         }
+        assert!(shows >= 8);
+        shown.clear();
         done.store(1, SeqCst);
     });
     host.check();
-    for client in [1, 2] {
-        host.with(|m| m.set_pool(ComponentId(client), 0)).unwrap();
-    }
     for _ in 0..2 {
         host.with(|m| m.component_died(me)).unwrap();
+        for client in [1, 2, 3] {
+            host.with(|m| m.set_pool(ComponentId(client), 0)).unwrap();
+        }
     }
     assert_eq!(host.with(|m| m.memory().pooled), 0);
     assert!(host.with(|m| m.machine().mapped.is_empty()));

@@ -59,14 +59,17 @@ fn exchange(to: &Import, cbuf: &Cbuf<'static>, dice: u64) -> Result<Cbuf<'static
     wire::receive(reply[0], reply[1], to.peer)
 }
 
-/// Sends a buffer and lets go of it before it is received.
+/// Sends a buffer and lets go of it, long before it is received.
 pub fn post(to: &Import, cbuf: Cbuf<'static>) -> Result<(), Error> {
     let sent = wire::send(&cbuf, to.peer);
-    drop(cbuf);
     let args = [sent[0], sent[1], 0, 0];
-    rt::attempt(to.entry, soak::method::POST, args)
+    // Held until it is there: what is nobody's, and on its way to a component that died, may end
+    // before it is taken back, and its id be another buffer's.
+    let posted = rt::attempt(to.entry, soak::method::POST, args)
         .map(drop)
-        .map_err(|failure| wire::failed(failure, || wire::take_back(sent)))
+        .map_err(|failure| wire::failed(failure, || wire::take_back(sent)));
+    drop(cbuf);
+    posted
 }
 
 /// What was sent here and not received yet: from whom, and its words.
