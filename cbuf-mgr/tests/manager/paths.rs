@@ -3,6 +3,7 @@
 use crate::common::{Host, PAGE};
 use abi::{ComponentId, Error};
 use cbuf_mgr::machine::Machine;
+use libcbuf::meta::ORDERS;
 use libcbuf::{Batch, Buffer, Cbuf, CbufId, CbufRef, Client, Incoming, Record};
 
 const A: ComponentId = ComponentId(1);
@@ -174,7 +175,7 @@ fn size_classes_never_lock_a_pool_up() {
         Error::NoMemory
     );
     assert_eq!(
-        Buffer::try_alloc(a, 4097 * PAGE).unwrap_err(),
+        Buffer::try_alloc(a, (PAGE << (ORDERS - 1)) + 1).unwrap_err(),
         Error::BadSize
     );
     host.check();
