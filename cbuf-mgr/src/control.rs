@@ -118,12 +118,13 @@ impl Control {
     }
 
     /// Makes the state of a buffer, which was just read, `free`, whatever it is, unless the client
-    /// references the buffer; its counters go on. A receipt that is about to be refused may hold a
-    /// reference.
+    /// references the buffer, or it is free already: then it lies where the client finds it, and to
+    /// hand it over once more would give it to two; its counters go on. A receipt that is about to be
+    /// refused may hold a reference.
     #[inline]
     pub fn restate(record: &Record, mut state: State, free: State) -> bool {
         for _ in 0..TRIES {
-            if state.references() != 0 {
+            if state.has(State::REFERENCES | State::FREE) {
                 return false;
             }
             match record.exchange(state, free) {

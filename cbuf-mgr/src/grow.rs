@@ -76,7 +76,8 @@ impl<M: Machine> Manager<M> {
             }
         };
         let home = State::new(machine.place(page), order, 0);
-        Control::introduce(record.get(), State(home.0 | State::FREE), 0);
+        // Not free before it is handed over: until then it is garbage.
+        Control::introduce(record.get(), home, 0);
         holders.push(Holder {
             component: owner,
             record,

@@ -342,6 +342,28 @@ fn the_dead_hold_nothing() {
     host.check();
 }
 
+/// What is lost ends while others are found, and another takes its place in the list of what is looked
+/// at: that one is handed over once all the same.
+#[test]
+fn nothing_is_handed_over_twice() {
+    for lost in 0..6 {
+        let host = Host::new(64);
+        let (a, _b) = (host.client(1, 16, 16), host.client(2, 4, 4));
+        let all: Vec<_> = (0..6).map(|n| filled(a, n, 1)).collect();
+        let _never_received = all[lost].send(B);
+        drop(all);
+        host.with(|m| m.component_died(B)).unwrap();
+        // Of another size, so that what is found waits until all was looked at.
+        let larger = Buffer::try_alloc(a, 2 * PAGE).unwrap();
+        let held: Vec<_> = core::iter::from_fn(|| Buffer::try_alloc(a, 1).ok()).collect();
+        let mut ids: Vec<_> = held.iter().map(Buffer::id).collect();
+        ids.push(larger.id());
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
+        host.check();
+    }
+}
+
 #[test]
 fn what_the_dead_left_under_way_comes_back() {
     let host = Host::new(64);
