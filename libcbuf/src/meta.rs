@@ -303,14 +303,14 @@ mod tests {
         assert_eq!(order_for(0), Some(0));
         assert_eq!(order_for(PAGE), Some(0));
         assert_eq!(order_for(PAGE + 1), Some(1));
-        assert_eq!(order_for(PAGE << 12), Some(12));
-        assert_eq!(order_for((PAGE << 12) + 1), None);
+        assert_eq!(order_for(PAGE << (ORDERS - 1)), Some(ORDERS as u32 - 1));
+        assert_eq!(order_for((PAGE << (ORDERS - 1)) + 1), None);
         assert_eq!(order_for(usize::MAX), None);
     }
 
     proptest! {
         #[test]
-        fn an_order_is_the_smallest_that_fits(bytes in 1usize..=PAGE << 12) {
+        fn an_order_is_the_smallest_that_fits(bytes in 1usize..=PAGE << (ORDERS - 1)) {
             let order = order_for(bytes).unwrap();
             prop_assert!(PAGE << order >= bytes);
             prop_assert!(order == 0 || PAGE << (order - 1) < bytes);
