@@ -136,7 +136,7 @@ fn stats_say_what_the_figures_say() {
     let stats: Value = serde_json::from_str(&json::write(&figures, &served)).unwrap();
     assert_eq!(stats["policy"]["name"], "limited");
     assert_eq!(stats["policy"]["limit"], 300);
-    assert_eq!(stats["policies"].as_array().unwrap().len(), 4);
+    assert_eq!(stats["policies"].as_array().unwrap().len(), 5);
     assert_eq!(stats["capabilities"]["total"], 100);
     assert_eq!(stats["capabilities"]["types"]["Entry"], 23);
     assert_eq!(stats["memory"]["buffers"]["held"], 600);
