@@ -23,6 +23,9 @@ pub type Dues = [Due; TARGETS];
 pub struct Due {
     held: u64,
     credit: i64,
+    /// Whether it grew when it last changed, and how often it changed the other way since it rested.
+    grew: bool,
+    turns: u32,
 }
 
 impl Due {
@@ -39,14 +42,31 @@ impl Due {
             // It has more than that, or cannot have it: nothing to learn.
             self.credit -= self.credit / PATIENCE;
         }
-        let corrected = target as i64 + self.credit / PATIENCE;
+        // Each time it turns round, less is settled: who goes to and fro between two sizes comes to
+        // rest at one of them.
+        let settled = (self.credit / PATIENCE) >> self.turns.min(TURNS);
+        let corrected = target as i64 + settled;
         (corrected as u64).clamp(target / 2, target * 2)
+    }
+
+    /// Notes what it is due from now on.
+    fn note(&mut self, held: u64, rests: bool) {
+        if rests {
+            self.turns = 0;
+        } else if held != self.held {
+            let grows = held > self.held;
+            self.turns += u32::from(grows != self.grew);
+            self.grew = grows;
+        }
+        self.held = held;
     }
 }
 
 /// So many periods of the target can be owed, one part in so many of which is settled in the next.
 const CREDIT: i64 = 8;
 const PATIENCE: i64 = 8;
+/// Turns after which nothing is settled.
+const TURNS: u32 = 40;
 /// A share so close to its target is right: a point.
 const ENOUGH: u64 = WHOLE / 100;
 /// A period in which more was lost than so many times the target counts as that.
@@ -134,7 +154,7 @@ fn due(pools: &[Forecast], target: u64, due: &mut Due, sizes: &mut [u64]) {
             forecast.pages_among(pulls, target)
         };
     }
-    due.held = total(sizes);
+    due.note(total(sizes), pools.iter().all(|f| f.resting));
 }
 
 /// Where all dues are more than there is, what is modest is met first.
