@@ -70,7 +70,7 @@ fn nonsense_refused() -> Result<(), String> {
         ),
         (
             &["--qos", "sched=10%"],
-            "those with one are: nic, netstack, content, cgi, webserver",
+            "those with one are: nic, netstack, content, cgi, observe, webserver",
         ),
     ];
     for (options, accepted) in cases {
