@@ -114,7 +114,7 @@ fn measurements(stock: &mut Stock) -> Result<(), Error> {
     let other = other::make(stock, own, OTHER, Between::Nothing)?;
     measure::switches("switch-there", other)?;
     measure::switch_parts(other, own)?;
-    measure::faults()?;
+    measure::faults(__FAULT)?;
 
     let paging = [stock.window, stock.page(abi::CapType::Frame)?, stock.slot()];
     for (place, cap) in PAGING.iter().zip(paging) {

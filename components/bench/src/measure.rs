@@ -4,7 +4,8 @@
 use abi::start::slot::{CONSOLE, CSPACE};
 use abi::{CPtr, CapType, Error, op};
 use bench::{RUNS, median, method};
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
+use rt::fault::Entry;
 use rt::{cap, time};
 
 use crate::other;
@@ -90,6 +91,61 @@ pub fn invocations(callee: CPtr, bare: CPtr) -> Result<(), Error> {
     Ok(())
 }
 
+/// A system call on a kernel object by the instruction alone: the instructions of the kernel's part,
+/// `syscall` included, and the status.
+fn bare_call(object: CPtr, operation: u64, args: [u64; 5]) -> (u64, u64) {
+    /// A look at the counter, three moves before the call and one behind it.
+    const AROUND: u32 = 1 + 3 + 1;
+    let (ticks, status): (u32, u64);
+    // SAFETY: as the runtime's; kernel objects change no register that is not named here.
+    unsafe {
+        asm!(
+            "rdtsc",
+            "mov r12d, eax",
+            "mov rdx, r13",
+            "mov rax, r14",
+            "syscall",
+            "mov r13, rax",
+            "rdtsc",
+            "sub eax, r12d",
+            out("eax") ticks,
+            inlateout("rdi") args[0] => _,
+            inlateout("rsi") args[1] => _,
+            inlateout("r13") args[2] => status,
+            inlateout("r8") args[3] => _,
+            inlateout("r9") args[4] => _,
+            inlateout("r10") u64::from(object.0) => _,
+            inlateout("r14") operation => _,
+            out("rdx") _,
+            out("rcx") _,
+            out("r11") _,
+            out("r12") _,
+            options(nostack),
+        );
+    }
+    (u64::from(ticks - AROUND), status)
+}
+
+/// The median of the kernel's part of a call that must end so; `undo` comes after each.
+fn kernel_part(
+    object: CPtr,
+    operation: u64,
+    args: [u64; 5],
+    expected: Result<(), Error>,
+    mut undo: impl FnMut() -> Result<(), Error>,
+) -> Result<u64, Error> {
+    let mut runs = [0; RUNS];
+    for run in &mut runs {
+        let (ticks, status) = bare_call(object, operation, args);
+        if Error::check(status) != expected {
+            return Err(Error::Unknown);
+        }
+        *run = ticks;
+        undo()?;
+    }
+    Ok(median(runs))
+}
+
 pub fn objects(stock: &mut Stock) -> Result<(), Error> {
     let noop = ticks(|| rt::syscall(CONSOLE, op::console::WRITE, [0; 5]).map(drop))?;
     print("noop", noop);
@@ -102,7 +158,35 @@ pub fn objects(stock: &mut Stock) -> Result<(), Error> {
         result?;
         cap::delete(CSPACE, slot)?;
     }
-    print("retype", median(runs));
+    let retype = median(runs);
+    print("retype", retype);
+    object_parts(stock, [noop, retype], slot)
+}
+
+/// Where the instructions of [`objects`] go; `slot` is the one that was made in.
+fn object_parts(stock: &mut Stock, whole: [u64; 2], slot: CPtr) -> Result<(), Error> {
+    let nothing = || Ok(());
+    let entry = kernel_part(CONSOLE, op::console::WRITE, [0; 5], Ok(()), nothing)?;
+    let ((ram, offset), other, page) = (stock.untyped(), stock.slot(), abi::layout::PAGE as u64);
+    let made_in = |slot: CPtr| {
+        let what = CapType::Frame as u64 | 1 << 32;
+        [u64::from(slot.0), u64::from(ram.0), what, offset, page]
+    };
+    let delete = || cap::delete(CSPACE, slot);
+    let retype = op::cspace::RETYPE;
+    let made = kernel_part(CSPACE, retype, made_in(slot), Ok(()), delete)?;
+    // The last that is looked at is whether the memory is free: what is refused there has had
+    // every check, and nothing else.
+    cap::retype(CSPACE, slot, ram, CapType::Frame, 1, offset, page)?;
+    let refused = Err(Error::Overlaps);
+    let checked = kernel_part(CSPACE, retype, made_in(other), refused, nothing)?;
+    delete()?;
+    print("noop-caller", whole[0] - entry);
+    print("noop-kernel", entry);
+    print("retype-caller", whole[1] - made);
+    print("retype-entry", entry);
+    print("retype-checks", checked - entry);
+    print("retype-insert", made - checked);
     Ok(())
 }
 
@@ -206,14 +290,96 @@ pub fn switch_parts(other: CPtr, own: CPtr) -> Result<(), Error> {
 }
 
 /// An instruction that does not exist, which the handler skips.
-pub fn faults() -> Result<(), Error> {
-    let skipped = ticks(|| {
+#[inline]
+fn skipped() -> Result<u64, Error> {
+    ticks(|| {
         // SAFETY: the handler continues behind the instruction and changes nothing else.
         unsafe { asm!("ud2", options(nostack)) };
         Ok(())
+    })
+}
+
+/// A fault that the handler skips, and where its instructions go. `runtime` is where the
+/// component's faults go before and afterwards.
+pub fn faults(runtime: Entry) -> Result<(), Error> {
+    let whole = skipped()?;
+    print("fault", whole);
+    let set = |entry: Entry| {
+        let args = [
+            entry.code as usize as u64,
+            entry.stack_bytes as u64,
+            0,
+            0,
+            0,
+        ];
+        rt::syscall(CPtr::OWN, op::own::SET_HANDLER, args).map(drop)
+    };
+    let (mut there, mut asked) = ([0; RUNS], [0; RUNS]);
+    set(Entry {
+        code: bare_handler,
+        ..runtime
     })?;
-    print("fault", skipped);
+    for run in 0..RUNS {
+        (there[run], asked[run]) = bare_fault();
+    }
+    set(runtime)?;
+    let (there, asked) = (median(there), median(asked));
+    print("fault-there", there);
+    print("fault-asked", asked);
+    print("fault-runtime", whole - there - asked);
     Ok(())
+}
+
+/// The kernel's part of a fault, by [`bare_handler`]: up to the handler's first instruction, and of
+/// asking what happened, in instructions, that which faults and `syscall` included.
+fn bare_fault() -> (u64, u64) {
+    /// A look at the counter, and the move that keeps it.
+    const BEFORE_FAULT: u32 = 2;
+    /// The same, and the moves of the operation and of its object.
+    const BEFORE_CALL: u32 = 4;
+    let (there, asked): (u32, u32);
+    // SAFETY: the handler comes back to the label with the stack pointer as it was; what it and
+    // the kernel change is named.
+    unsafe {
+        asm!(
+            "mov r12, rsp",
+            "lea r13, [rip + 2f]",
+            "rdtsc",
+            "mov r14d, eax",
+            "ud2",
+            "2:",
+            out("eax") asked,
+            out("r15d") there,
+            out("r12") _,
+            out("r13") _,
+            out("r14") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    let (there, asked) = (there - BEFORE_FAULT, asked - BEFORE_CALL);
+    (u64::from(there), u64::from(asked))
+}
+
+/// The least that a handler of [`bare_fault`]'s can do: it looks at the counter, asks the kernel what
+/// happened, and jumps back.
+#[unsafe(naked)]
+unsafe extern "C" fn bare_handler() -> ! {
+    naked_asm!(
+        "rdtsc",
+        "mov r15d, eax",
+        "sub r15d, r14d",
+        "rdtsc",
+        "mov r14d, eax",
+        "mov eax, {operation}",
+        "mov r10d, {own}",
+        "syscall",
+        "rdtsc",
+        "sub eax, r14d",
+        "mov rsp, r12",
+        "jmp r13",
+        operation = const op::own::FAULT,
+        own = const CPtr::OWN.0,
+    )
 }
 
 /// A write to an address without memory, where the handler maps some. `undo` takes it away.

@@ -33,7 +33,7 @@ const fn figure(key: &'static str, name: &'static str) -> Figure {
     }
 }
 
-const FIGURES: [Figure; 22] = [
+const FIGURES: [Figure; 31] = [
     Figure {
         most: Some(180.0),
         peers: &[(COMPOSITE, 449.0), (SEL4, 415.0)],
@@ -70,16 +70,25 @@ const FIGURES: [Figure; 22] = [
         peers: &[(SEL4, 1319.0)],
         ..figure("fault", "fault to own handler and back")
     },
+    figure("fault-there", "- kernel, to the handler"),
+    figure("fault-asked", "- kernel, asked what happened"),
+    figure("fault-runtime", "- runtime's entry, handler and way back"),
     figure("page", "the same, where the handler maps a page"),
     Figure {
         most: Some(400.0),
         peers: &[(SEL4, 923.0)],
         ..figure("retype", "retype of one page")
     },
+    figure("retype-caller", "- caller's stub"),
+    figure("retype-entry", "- kernel: entry, way out"),
+    figure("retype-checks", "- kernel: source, slot, what may be made"),
+    figure("retype-insert", "- kernel: slot filled, put in its place"),
     Figure {
         most: Some(80.0),
         ..figure("noop", "no-op on a kernel object")
     },
+    figure("noop-caller", "- caller's stub"),
+    figure("noop-kernel", "- kernel: entry, way out"),
     figure("longest-delete", "longest call: delete, full CNode"),
     figure("longest-component", "longest call: delete, full component"),
     figure("longest-revoke", "longest call: revoke, 16,384 Entries"),

@@ -1,5 +1,6 @@
 //! Single operations, each many times and all over the database, which is afterwards what it was.
 
+use abi::cptr::L2_BYTES;
 use abi::layout::PAGE;
 use abi::start::slot::{CONSOLE, CSPACE};
 use abi::{CPtr, CapType, Error, Rights, op};
@@ -15,6 +16,8 @@ const PAGE_BYTES: u64 = PAGE as u64;
 const COPIES: u32 = 10;
 /// Descendants that a revocation takes back.
 const DESCENDANTS: [u32; 3] = [1, 10, 100];
+/// Frames in a CNode that is deleted: the first as in the paper's 4.7.
+const HELD: [u32; 2] = [4, 100];
 
 /// Ticks of an operation that must succeed.
 fn timed(work: impl FnOnce() -> Result<(), Error>) -> Result<u64, Error> {
@@ -59,6 +62,17 @@ pub fn everything(database: &mut Database, log2: u32) -> Result<(), Error> {
         frame(place, page)?;
         timed(|| cap::delete(CSPACE, SCRATCH))
     })?;
+    for count in HELD {
+        figure(
+            format_args!("delete, CNode with {count} frames"),
+            log2,
+            || {
+                let (place, _) = by_itself(database);
+                cnode(place, count)?;
+                timed(|| cap::delete(CSPACE, SCRATCH))
+            },
+        )?;
+    }
     figure("retype a page, no descendants", log2, || {
         let (place, page) = by_itself(database);
         let ticks = timed(|| frame(place, page))?;
@@ -90,6 +104,26 @@ pub fn everything(database: &mut Database, log2: u32) -> Result<(), Error> {
         })?;
     }
     Ok(())
+}
+
+/// A CNode in the scratch slot, of Ram without descendants, that holds the last capabilities to so
+/// many frames.
+fn cnode(place: CPtr, frames: u32) -> Result<(), Error> {
+    let (root, root_at) = (SCRATCH.plus(1), L2_BYTES as u64);
+    cap::retype(CSPACE, SCRATCH, place, CapType::L2CNode, 1, 0, 0)?;
+    cap::retype(
+        CSPACE,
+        root,
+        place,
+        CapType::L1CNode,
+        1,
+        root_at,
+        PAGE_BYTES,
+    )?;
+    cap::install_l2(root, SCRATCH, 1)?;
+    let (first, from) = (CPtr::new(1, 0), root_at + PAGE_BYTES);
+    cap::retype(root, first, place, CapType::Frame, frames, from, PAGE_BYTES)?;
+    cap::delete(CSPACE, root)
 }
 
 fn frame(place: CPtr, page: u64) -> Result<(), Error> {
