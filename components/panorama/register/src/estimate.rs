@@ -26,6 +26,12 @@ const WORSE: (f64, f64) = (1.15, 0.05);
 const BELIEVABLE: f64 = 4.0;
 /// A panorama that is wider than this, in radians, is drawn on a cylinder.
 const WIDE: f64 = 1.4;
+/// But only if it is so many times as wide as the widest image.
+const WIDER: f64 = 1.25;
+/// Cameras that look in directions whose mean is shorter than this look all around.
+const AROUND: f64 = 0.2;
+/// The sine of the farthest that cameras may look up or down from the horizon.
+const STEEPEST: f64 = 0.5;
 /// A plane may have at most this many times the pixels of all images.
 const SPREAD: f64 = 4.0;
 
@@ -333,45 +339,69 @@ impl<'a> Set<'a> {
         plan
     }
 
-    /// Whether some corner is farther to the side than half of [`WIDE`].
+    /// Whether some corner is farther to the side than half of [`WIDE`], and all of them together are
+    /// clearly wider than any one image: an image alone was drawn on a plane by its own camera, and
+    /// of images that hardly turn against each other no field of view can be known.
     fn is_wide(&self, placements: &[Placement]) -> bool {
-        let mut corners = placements.iter().zip(self.sizes).flat_map(|(p, size)| {
-            let rays = size.corners().map(|c| p.ray(c));
-            rays.map(|[x, _, z]| libm::atan2(x, z))
-        });
-        corners.any(|angle| angle.abs() > WIDE / 2.0)
+        use core::f64::consts::{PI, TAU};
+        let angle = |[x, _, z]: [f64; 3]| libm::atan2(x, z);
+        let (mut least, mut most, mut widest) = (f64::INFINITY, f64::NEG_INFINITY, 0.0f64);
+        for (placement, size) in placements.iter().zip(self.sizes) {
+            let middle = angle(placement.ray(size.centre()));
+            let aside = size.corners().map(|corner| {
+                let aside = angle(placement.ray(corner)) - middle;
+                // An image may lie across the place where angles begin anew.
+                aside - TAU * libm::floor((aside + PI) / TAU)
+            });
+            let left = aside.iter().copied().fold(0.0, f64::min);
+            let right = aside.iter().copied().fold(0.0, f64::max);
+            widest = widest.max(right - left);
+            least = least.min(middle + left);
+            most = most.max(middle + right);
+        }
+        let far = most.max(-least) > WIDE / 2.0;
+        far && most - least > WIDER * widest
     }
 }
 
 /// Axes in which the horizon is level and the middle of the panorama straight ahead: from those of
-/// the cameras. People hold cameras so that their x axes lie in one plane (Brown and Lowe); where
-/// that says little, the reference image is taken to be upright.
+/// the cameras. People hold cameras so that their x axes lie in one plane (Brown and Lowe). Where
+/// that says little, or that plane faces the cameras, because some were held on their side, the
+/// reference image is taken to be upright.
 fn upright(cameras: &[Turned], root: usize) -> Matrix3 {
     let column = |c: &Turned, k: usize| rows(&c.rotation.transposed())[k];
+    let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
     let own_down = column(&cameras[root], 1);
     let mut m = [[0.0; 4]; 4];
     let mut ahead = [0.0; 3];
     for camera in cameras {
         let (x, z) = (column(camera, 0), column(camera, 2));
         for i in 0..3 {
-            ahead[i] += z[i];
+            ahead[i] += z[i] / cameras.len() as f64;
             for j in 0..3 {
                 m[i][j] += 0.1 * own_down[i] * own_down[j] - x[i] * x[j];
             }
         }
     }
+    // They look all around: ahead is wherever the reference looks.
+    if dot(ahead, ahead) < AROUND * AROUND {
+        ahead = column(&cameras[root], 2);
+    }
+    let ahead = unit(ahead);
     // Below all eigenvalues of the rest, so that the fourth axis is never the greatest.
     m[3][3] = -2.0 * cameras.len() as f64;
     let [x, y, z, _] = greatest_eigenvector(m);
-    let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
     let mut down = unit([x, y, z]);
     if dot(down, own_down) < 0.0 {
         down = down.map(|v| -v);
     }
+    if dot(down, ahead).abs() > STEEPEST {
+        let along = dot(own_down, ahead);
+        down = unit(core::array::from_fn(|i| own_down[i] - along * ahead[i]));
+    }
     let right = unit(cross(down, ahead));
     let length = dot(right, right);
     if length.is_nan() || length < 0.5 {
-        // They look all around: ahead is wherever the reference looks.
         return cameras[root].rotation.transposed();
     }
     from_rows([right, down, cross(right, down)])

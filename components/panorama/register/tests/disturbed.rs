@@ -2,7 +2,7 @@
 
 mod common;
 
-use cistern_image::{Matrix3, Point};
+use cistern_image::{Matrix3, Point, Projection};
 use cistern_panorama_testset::Photo;
 use common::{Gray8, gray, register};
 
@@ -62,7 +62,9 @@ fn error_of(second: &Matrix3, gain: f64, noise: f64) -> f64 {
         view(&photo, &first, 1.0, noise, 1),
         view(&photo, second, gain, noise, 2),
     ];
-    let (_, placements) = register(&images).unwrap();
+    let (plan, placements) = register(&images).unwrap();
+    // Neither turning a camera about its axis nor moving it makes a panorama wide.
+    assert_eq!(plan.projection(), Projection::Planar);
     let truth = first.inverse().unwrap().times(second);
     let to_first = placements[0].plane.inverse().unwrap();
     let found = to_first.times(&placements[1].plane);
@@ -76,6 +78,29 @@ fn a_camera_may_be_turned_any_way() {
     for degrees in [30.0, 90.0, 135.0, 180.0, -77.0] {
         let error = error_of(&camera(560.0, 380.0, degrees, 1.0), 1.0, 1.0);
         assert!(error < 0.5, "{degrees} degrees: {error} pixels");
+    }
+}
+
+/// Parts of one photograph, one of them as from a camera held on its side: nothing tells a field of view.
+#[test]
+fn a_photograph_may_lie_on_its_side() {
+    let raccoon = Photo::read("raccoon.jpg");
+    let photo = gray(raccoon.width, raccoon.height, &raccoon.rgb);
+    let at = |x: usize, y: usize| photo.pixels[y * raccoon.width + x];
+    let upright = Gray8::filled(500, 700, at);
+    let (width, height) = (470, 720);
+    let part = |x: usize, y: usize| at(330 + x, 40 + y);
+    let clockwise = Gray8::filled(720, 470, |x, y| part(y, height - 1 - x));
+    let over = Gray8::filled(470, 720, |x, y| part(width - 1 - x, height - 1 - y));
+    let back = Gray8::filled(720, 470, |x, y| part(width - 1 - y, x));
+    for turned in [clockwise, over, back] {
+        let centre = turned.size.centre();
+        let (plan, placements) = register(&[upright.clone(), turned]).unwrap();
+        assert_eq!(plan.projection(), Projection::Planar);
+        let to_first = placements[0].plane.inverse().unwrap();
+        let found = to_first.times(&placements[1].plane).point(centre).unwrap();
+        let (x, y) = (330.0 + 469.0 / 2.0, 40.0 + 719.0 / 2.0);
+        assert!(found.distance(Point { x, y }) < 0.2, "{found:?}");
     }
 }
 

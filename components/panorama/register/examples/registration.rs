@@ -1,6 +1,6 @@
 //! Registers sets of the test collection and prints what each stage costs in milliseconds of one
 //! processor, the mean of several runs, and how far off the result is:
-//! `cargo run --release -p cistern-register --example measure [SET...]`.
+//! `cargo run --release -p cistern-register --example registration [SET...]`.
 
 use cistern_image::{
     Feature, Gray, GrayMut, Match, Matrix3, Pair, Placement, Plan, Rgb, Size, luma,
