@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
+use memory::remote::Remote;
 use memory::{Access, Colours, Content, Error, Mapped, ObjectId, PageSize, Settings, Store, Trace};
 use rt::cap;
 use rt::sync::Notify;
@@ -186,18 +187,14 @@ impl Store for Shelf {
 }
 
 fn paged() -> Result<(ObjectId, Mapped)> {
+    paged_to(Shelf::boxed(), Content::Zeros)
+}
+
+fn paged_to(store: Box<dyn Store>, content: Content) -> Result<(ObjectId, Mapped)> {
     let bytes = PAGED * PAGE;
     let object = SPACE.with(|space| {
         let size = PageSize::Small;
-        let content = Content::Zeros;
-        space.paged(
-            bytes as u64,
-            size,
-            Colours::ANY,
-            RESIDENT,
-            content,
-            Shelf::boxed(),
-        )
+        space.paged(bytes as u64, size, Colours::ANY, RESIDENT, content, store)
     })??;
     let region = map(object, bytes, PageSize::Small, Access::ReadWrite)?;
     Ok((object, region))
@@ -205,12 +202,23 @@ fn paged() -> Result<(ObjectId, Mapped)> {
 
 pub fn paging(_: &Settings) -> Result<()> {
     let (object, region) = paged()?;
+    rounds_of_paging(object, region)?;
+    SPACE.with(|space| space.resize(object, 1))??;
+    expect("a paged page is", read(region.address + 8 * PAGE), 32)?;
+    unmap(region)?;
+    release(object)
+}
+
+const ROUNDS_OF_PAGING: u64 = 4;
+
+/// Reads and writes every page several times, which is each time stored and brought back.
+fn rounds_of_paging(object: ObjectId, region: Mapped) -> Result<()> {
     for n in 0..PAGED {
         expect("a paged page was", read(region.address + n * PAGE), 0)?;
     }
     let traffic = SPACE.with(|space| space.traffic(object))??;
     expect("pages stored unwritten", traffic.writes, 0)?;
-    for round in 0..4u64 {
+    for round in 0..ROUNDS_OF_PAGING {
         for n in 0..PAGED {
             let at = region.address + n * PAGE + (n % 8) * 8;
             expect("a paged page is", read(at), round * n as u64)?;
@@ -219,9 +227,28 @@ pub fn paging(_: &Settings) -> Result<()> {
     }
     let traffic = SPACE.with(|space| space.traffic(object))??;
     let stored = traffic.writes >= 3 * PAGED as u64;
-    expect("pages were stored", u64::from(stored), 1)?;
+    expect("pages were stored", u64::from(stored), 1)
+}
+
+/// The store is a component, invoked in the fault handler; what it has outlives the object.
+pub fn paging_elsewhere(_: &Settings) -> Result<()> {
+    let remote = || Ok::<Box<dyn Store>, Why>(Box::new(Remote::bind()?));
+    let (object, region) = paged_to(remote()?, Content::Zeros)?;
+    rounds_of_paging(object, region)?;
+    // With one frame, the last page that is read drives out the last that was written.
     SPACE.with(|space| space.resize(object, 1))??;
-    expect("a paged page is", read(region.address + 8 * PAGE), 32)?;
+    for n in [0, 1] {
+        read(region.address + n * PAGE);
+    }
+    unmap(region)?;
+    release(object)?;
+    let (object, region) = paged_to(remote()?, Content::Stored)?;
+    for n in 0..PAGED {
+        let at = region.address + n * PAGE + (n % 8) * 8;
+        expect("a stored page is", read(at), ROUNDS_OF_PAGING * n as u64)?;
+    }
+    let traffic = SPACE.with(|space| space.traffic(object))??;
+    expect("pages read from the store", traffic.reads, PAGED as u64)?;
     unmap(region)?;
     release(object)
 }

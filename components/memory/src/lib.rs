@@ -35,6 +35,8 @@ pub mod pager;
 pub mod physical;
 pub mod query;
 pub mod region;
+#[cfg(feature = "component")]
+pub mod remote;
 mod slots;
 pub mod space;
 mod stock;

@@ -192,15 +192,23 @@ fn main(argument: u64) -> ! {
 
 fn test() -> ! {
     let mut suite = Suite::new();
-    let before = prepare();
-    let (settings, capabilities) = match before {
-        Ok(both) => both,
+    let settings = match prepare() {
+        Ok(settings) => settings,
         Err(why) => {
-            suite.tell("a space", Err(why));
+            suite.tell("memory", Err(why));
             suite.finish()
         }
     };
-    suite.tell("a space", Ok::<_, Why>(()));
+    // It fills the pools, whose buffers and their mappings stay: nothing after it takes more.
+    suite.tell("paging, to another component", elsewhere(&settings));
+    let capabilities = match stat(abi::op::kernel::stat::CAPABILITIES) {
+        Ok(capabilities) => capabilities,
+        Err(why) => {
+            suite.tell("capabilities", Err(why));
+            suite.finish()
+        }
+    };
+    suite.tell("a space", SPACE.open(&settings));
     type Test = fn(&Settings) -> Result<()>;
     let tests: [(&str, Test); 10] = [
         (
@@ -231,8 +239,16 @@ fn test() -> ! {
     suite.finish()
 }
 
-/// The frame for the large page, the space on the rest, and how many capabilities there were.
-fn prepare() -> Result<(Settings, u64)> {
+/// In a space of its own.
+fn elsewhere(settings: &Settings) -> Result<()> {
+    SPACE.open(settings)?;
+    cases::paging_elsewhere(settings)?;
+    empty()?;
+    Ok(SPACE.close()?)
+}
+
+/// The frame for the large page, and the rest for the space.
+fn prepare() -> Result<Settings> {
     let mut settings = settings()?;
     let (ram, huge) = (settings.ram, HUGE as u64);
     cap::retype(CSPACE, FRAME, ram, CapType::Frame, 1, 0, huge)?;
@@ -243,9 +259,7 @@ fn prepare() -> Result<(Settings, u64)> {
     settings.ram_bytes = rest;
     settings.slots = settings.slots.plus(OWN_SLOTS);
     settings.colours = COLOURS;
-    let capabilities = stat(abi::op::kernel::stat::CAPABILITIES)?;
-    SPACE.open(&settings)?;
-    Ok((settings, capabilities))
+    Ok(settings)
 }
 
 /// A test leaves nothing behind but tables.
