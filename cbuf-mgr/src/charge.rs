@@ -135,7 +135,7 @@ impl<M: Machine> Manager<M> {
         }
         if self.judge(id) == Verdict::Live {
             self.mark_relinquish(id);
-        } else if self.destroy(id).is_ok() {
+        } else if self.end_garbage(id).is_ok() {
             self.wake_all();
         }
     }

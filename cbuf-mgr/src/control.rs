@@ -44,15 +44,12 @@ impl SharedRecord {
     }
 }
 
-/// What [`Control::withdraw`] found.
+/// What [`Control::withdraw`] asks of a record besides that nothing references it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Withdrawn {
-    /// The record is empty now.
-    Gone,
-    /// It was in a freelist: marked inconsistent, to be discarded by the client.
-    Inconsistent,
-    /// It is referenced, or changes all the time.
-    InUse,
+pub enum Whose {
+    /// That it is not free either: then its owner may be allocating it.
+    Owner,
+    Receiver,
 }
 
 impl Control {
@@ -156,35 +153,71 @@ impl Control {
         false
     }
 
-    /// Takes the address away from the client, unless it references the buffer. Address and
-    /// reference count are one word, so a reference taken meanwhile is not missed.
-    pub fn withdraw(record: &Record) -> Withdrawn {
+    /// Takes the address away from a client that lets go of the buffer, unless it references it.
+    /// Address and reference count are one word, so a reference taken meanwhile is not missed.
+    pub fn withdraw(record: &Record, whose: Whose) -> bool {
+        let refused = match whose {
+            Whose::Owner => State::REFERENCES | State::FREE,
+            Whose::Receiver => State::REFERENCES,
+        };
         for _ in 0..TRIES {
             let state = record.load();
-            if state.references() != 0 {
-                return Withdrawn::InUse;
+            if state.has(refused) {
+                return false;
             }
-            let (new, result) = if state.has(State::FREE) {
-                let flags = State::FREE | State::INCONSISTENT;
-                (State::new(0, state.order(), flags), Withdrawn::Inconsistent)
-            } else {
-                (State::EMPTY, Withdrawn::Gone)
-            };
-            if record.exchange(state, new).is_ok() {
-                return result;
+            if record.exchange(state, State::EMPTY).is_ok() {
+                return true;
             }
         }
-        Withdrawn::InUse
+        false
     }
 
-    /// Takes an idle buffer of 2^`order` pages from a shelf or a freelist of the client's, whatever
-    /// its threads do meanwhile; false where it lies in neither, or is allocated again.
-    pub fn unshelve<M: Machine>(&self, machine: &M, id: CbufId, order: u32) -> bool {
-        self.record(id).is_some_and(|record| {
-            let on_a_shelf = || self.shelves().lists(id, order);
-            let listed = || Self::is_listed(record, on_a_shelf);
-            Self::take_idle(record, order, listed, || machine.barrier())
-        })
+    /// Takes what lies in a freelist, the ring or on a shelf of its owner's, of 2^`order` pages,
+    /// whatever the owner's threads do meanwhile: from then on it is not allocated, and whoever
+    /// finds it discards it. Answers what its record said; nothing where it is allocated again,
+    /// though it may have been freed since: then it may be on its way.
+    pub fn take_unused<M: Machine>(&self, machine: &M, id: CbufId, order: u32) -> Option<State> {
+        let record = self.record(id)?;
+        let on_a_shelf = || self.shelves().lists(id, order);
+        let listed = || Self::is_listed(record, on_a_shelf);
+        Self::take_free(record, order)
+            .or_else(|| Self::take_idle(record, order, listed, || machine.barrier()))
+    }
+
+    /// [`Control::take_unused`] of what was handed over and not allocated since.
+    pub fn take_free(record: &Record, order: u32) -> Option<State> {
+        for _ in 0..TRIES {
+            let state = record.load();
+            if state.references() != 0 || !state.has(State::FREE) {
+                return None;
+            }
+            if record.exchange(state, Self::taken(order)).is_ok() {
+                return Some(state);
+            }
+        }
+        None
+    }
+
+    /// [`Control::take_unused`] of what is idle and `listed`, in a freelist or on a shelf, unless it is
+    /// not any more once every processor has passed the `barrier`.
+    pub fn take_idle(
+        record: &Record,
+        order: u32,
+        listed: impl Fn() -> bool,
+        barrier: impl FnOnce(),
+    ) -> Option<State> {
+        if !listed() {
+            return None;
+        }
+        record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
+        barrier();
+        if !listed() {
+            return None;
+        }
+        let state = record.load();
+        let idle = Shelf::IDLE | State::RELINQUISH;
+        let taken = Self::taken(order);
+        (state.0 & Shelf::MASK == idle && record.exchange(state, taken).is_ok()).then_some(state)
     }
 
     /// Whether a buffer lies in a freelist or `on_a_shelf`. From a shelf to a list it goes by way of
@@ -193,26 +226,17 @@ impl Control {
         record.is_linked() || on_a_shelf() || record.is_linked()
     }
 
-    /// Takes an idle buffer away that is `listed`, unless it is not any more once every processor has
-    /// passed the `barrier`. Whoever finds it there marked inconsistent forgets it.
-    pub fn take_idle(
-        record: &Record,
-        order: u32,
-        listed: impl Fn() -> bool,
-        barrier: impl FnOnce(),
-    ) -> bool {
-        if !listed() {
-            return false;
+    /// What the record of a buffer says that was taken back where it lies.
+    fn taken(order: u32) -> State {
+        State::new(0, order, State::FREE | State::INCONSISTENT)
+    }
+
+    /// Gives back what was taken, where it lies: it is as it `was`. Where the owner discarded it
+    /// meanwhile it lies nowhere, and is `garbage`.
+    pub fn give_back(record: &Record, was: State, garbage: State) {
+        if record.exchange(Self::taken(was.order()), was).is_err() {
+            record.state.store(garbage.0, Ordering::SeqCst);
         }
-        record.state.fetch_or(State::RELINQUISH, Ordering::SeqCst);
-        barrier();
-        if !listed() {
-            return false;
-        }
-        let state = record.load();
-        let idle = Shelf::IDLE | State::RELINQUISH;
-        let taken = State::new(0, order, State::FREE | State::INCONSISTENT);
-        state.0 & Shelf::MASK == idle && record.exchange(state, taken).is_ok()
     }
 
     /// What its threads keep for themselves, as the client says.

@@ -78,7 +78,7 @@ impl<M: Machine> Manager<M> {
         for index in 0..self.buffers.len() as u32 {
             if self.judge(CbufId(index)) == Verdict::Lost {
                 // Somebody took it after all: then it is live.
-                let _ = self.destroy(CbufId(index));
+                let _ = self.end_garbage(CbufId(index));
             }
         }
         let pool = self.pool_mut(component)?;

@@ -95,7 +95,7 @@ impl<M: Machine> Manager<M> {
         garbage: &mut Vec<CbufId>,
     ) -> Result<bool, Error> {
         while let Some(id) = garbage.pop() {
-            if self.destroy(id).is_ok() {
+            if self.end_garbage(id).is_ok() {
                 return Ok(true);
             }
         }

@@ -1,6 +1,6 @@
 //! Making and ending buffers.
 
-use crate::control::{Control, Withdrawn};
+use crate::control::{Control, Whose};
 use crate::liveness::{Counts, Verdict, judge};
 use crate::machine::Machine;
 use crate::manager::Manager;
@@ -103,60 +103,88 @@ impl<M: Machine> Manager<M> {
         Ok(())
     }
 
-    /// Whether anybody references a buffer or anything of it is on its way.
+    /// Whether anybody references a buffer or anything of it is on its way. What its owner has, or
+    /// may allocate from a list, is live: so what is not stays what it is.
     pub(crate) fn judge(&self, id: CbufId) -> Verdict {
-        let Ok(buffer) = self.buffer(id) else {
-            return Verdict::Live;
-        };
-        judge(buffer.records(), buffer.settled, self.clients())
+        match self.buffer(id) {
+            Ok(buffer) if !Self::may_be_allocated(buffer) => {
+                judge(buffer.records(), buffer.settled, self.clients())
+            }
+            _ => Verdict::Live,
+        }
     }
 
-    /// Ends a buffer that is garbage or idle at its owner's, unless a component references
-    /// it after all; then that component and the owner keep it. Answers the pages that are free
-    /// now.
-    pub(crate) fn destroy(&mut self, id: CbufId) -> Result<u64, Error> {
+    /// Whether the owner of a buffer references it, or has it free.
+    pub(crate) fn may_be_allocated(buffer: &Buffer<M::Frame, M::Mapping>) -> bool {
+        buffer.owner.is_some()
+            && (buffer.holders.first())
+                .is_some_and(|h| h.record.get().load().has(State::REFERENCES | State::FREE))
+    }
+
+    /// Ends a buffer that was found to be garbage, or lost, unless a component references it after
+    /// all; then that component and the owner keep it. Answers the pages that are free now.
+    pub(crate) fn end_garbage(&mut self, id: CbufId) -> Result<u64, Error> {
+        self.end_holders(id, 0)?;
+        self.end_buffer(id, false)
+    }
+
+    /// Ends a buffer that lies in a freelist, the ring or on a shelf of its owner's. That is taken
+    /// away first: an owner that allocates it before keeps it, with all that it does with it.
+    /// Answers the pages that are free now.
+    pub(crate) fn end_unused(&mut self, id: CbufId) -> Result<u64, Error> {
+        let buffer = self.buffer(id)?;
+        let (home, order) = (buffer.home, buffer.order);
+        let owner = buffer.owner.ok_or(Error::BadBuffer)?;
+        let control = &self.pool(owner)?.control;
+        let was = control.take_unused(&self.machine, id, order);
+        let was = was.ok_or(Error::Busy)?;
+        if let Err(error) = self.end_holders(id, 1) {
+            // Somebody was made to receive what was not sent.
+            let garbage = State(home.0 | self.wanted(Some(owner)));
+            if let Some(record) = self.pool(owner)?.control.record(id) {
+                Control::give_back(record, was, garbage);
+            }
+            return Err(error);
+        }
+        self.end_buffer(id, true)
+    }
+
+    /// Takes a buffer from those that have it, from the last, but for so many from the first.
+    /// [`Error::Busy`]: one of them references it, and it and those before have it still.
+    fn end_holders(&mut self, id: CbufId, but: usize) -> Result<(), Error> {
         let buffer = self
             .buffers
             .get_mut(id.0 as usize)
             .and_then(Option::as_mut)
             .ok_or(Error::BadBuffer)?;
-        // Receivers first, from the last: the owner is the first holder, and a buffer without
-        // receivers is only its affair.
-        let mut inconsistent = false;
-        while let Some(holder) = buffer.holders.last() {
-            let pool = self.pools[holder.component.0 as usize].as_ref();
-            let known = pool.and_then(|p| Some((p.control.record(id)?, p.terms.reach())));
-            if let Some((record, reach)) = known {
-                let owned = buffer.owner == Some(holder.component);
-                match Control::withdraw(record) {
-                    // The owner's one reference may be that of a shelf.
-                    Withdrawn::InUse
-                        if owned
-                            && pool.is_some_and(|p| {
-                                p.control.unshelve(&self.machine, id, buffer.order)
-                            }) =>
-                    {
-                        inconsistent = true;
-                    }
-                    Withdrawn::InUse => {
-                        self.forget_senders(id);
-                        return Err(Error::Busy);
-                    }
-                    Withdrawn::Inconsistent => {
-                        inconsistent |= owned;
-                    }
-                    Withdrawn::Gone => {}
-                }
-                buffer.settled.settle(record, reach);
+        while let Some(holder) = buffer.holders.get(but..).and_then(<[_]>::last) {
+            let whose = match buffer.owner == Some(holder.component) {
+                true => Whose::Owner,
+                false => Whose::Receiver,
+            };
+            let record = holder.record.get();
+            if !Control::withdraw(record, whose) {
+                self.forget_senders(id);
+                return Err(Error::Busy);
             }
+            let reach = self.pools[holder.component.0 as usize].as_ref();
+            let reach = reach.map_or(0, |pool| pool.terms.reach());
+            buffer.settled.settle(record, reach);
             if let Some(holder) = buffer.holders.pop() {
                 self.machine.unmap(holder.component, holder.mapping);
             }
         }
+        Ok(())
+    }
+
+    /// Ends a buffer that nobody has any more but, where it was `listed` there, its owner.
+    fn end_buffer(&mut self, id: CbufId, listed: bool) -> Result<u64, Error> {
         self.forget_payer(id);
-        let Some(buffer) = self.buffers[id.0 as usize].take() else {
-            return Err(Error::BadBuffer);
-        };
+        let buffer = self.buffers.get_mut(id.0 as usize);
+        let buffer = buffer.and_then(Option::take).ok_or(Error::BadBuffer)?;
+        for holder in buffer.holders {
+            self.machine.unmap(holder.component, holder.mapping);
+        }
         self.machine.destroy_frame(buffer.frame);
         self.frames.free(buffer.page, buffer.order);
         self.wake_for_frames();
@@ -166,7 +194,7 @@ impl<M: Machine> Manager<M> {
             Some(owner) => {
                 let pool = self.pool_mut(owner)?;
                 pool.held -= pages;
-                if inconsistent {
+                if listed {
                     pool.quarantine.push(id);
                 }
                 &mut pool.owned
@@ -178,7 +206,7 @@ impl<M: Machine> Manager<M> {
         if let Some(moved) = moved {
             self.buffer_mut(moved)?.place = buffer.place;
         }
-        if !inconsistent {
+        if !listed {
             self.free_ids.push(id);
         }
         Ok(pages)

@@ -14,8 +14,9 @@
 //! reference at T. The first pass read P's reference count, after P's counters, as zero, so P
 //! raised it later; it has counted that receipt either before the second pass read the
 //! counters, which would have changed them, or after T, but then the send was on its way at T.
-//! Both contradict. Allocation makes references from `FREE` records only, which are not asked
-//! about here; all accesses are sequentially consistent, so "before" has one meaning.
+//! Both contradict. Allocation makes references too, of what lies in the owner's lists: who asks
+//! has seen before that the owner's record is neither referenced nor `FREE`, and only the manager
+//! makes it so again. All accesses are sequentially consistent, so "before" has one meaning.
 //! `tests/liveness` has a model checker look for a way around the argument.
 
 use libcbuf::meta::Record;

@@ -76,7 +76,8 @@ impl<M: Machine> Manager<M> {
             // Its own allocations have room again.
             self.wake(caller);
         }
-        if self.is_excess(owner) && self.judge(id) != Verdict::Live && self.destroy(id).is_ok() {
+        if self.is_excess(owner) && self.judge(id) != Verdict::Live && self.end_garbage(id).is_ok()
+        {
             self.wake_all();
         } else if let Some(owner) = owner {
             self.wake(owner);

@@ -136,10 +136,12 @@ impl<M: Machine> Manager<M> {
                 self.mark_relinquish(id);
                 !idle && self.judge_again(id) != Verdict::Live
             };
-            let idle = idle && !self.quarantine_full(component)?;
-            if (idle || over) && self.destroy(id).is_ok() {
-                ended += 1;
-            }
+            let done = if idle && !self.quarantine_full(component)? {
+                self.end_unused(id).is_ok()
+            } else {
+                over && self.end_garbage(id).is_ok()
+            };
+            ended += usize::from(done);
         }
         Ok(false)
     }
@@ -213,14 +215,14 @@ impl<M: Machine> Manager<M> {
         // stays behind. A client that changes its mind about a buffer meanwhile keeps it.
         for place in (0..self.pool(component)?.owned.len()).rev() {
             let id = self.pool(component)?.owned[place];
-            if self.is_free(id) && self.destroy(id).is_ok() {
+            if self.is_free(id) && self.end_unused(id).is_ok() {
                 return Ok(true);
             }
         }
         let mut end = Shelves::PLACES;
         while let Some((place, id)) = self.pool(component)?.control.shelves().last_before(end) {
             end = place;
-            if self.is_shelved(component, id) && self.destroy(id).is_ok() {
+            if self.is_shelved(component, id) && self.end_unused(id).is_ok() {
                 return Ok(true);
             }
         }
@@ -235,7 +237,7 @@ impl<M: Machine> Manager<M> {
             if self.judge_again(id) == Verdict::Live {
                 self.charge_orphan(id);
             } else {
-                ended += usize::from(self.destroy(id).is_ok());
+                ended += usize::from(self.end_garbage(id).is_ok());
             }
         }
         ended

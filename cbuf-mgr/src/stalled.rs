@@ -25,7 +25,9 @@ impl<M: Machine> Manager<M> {
             return verdict;
         };
         let concerned = buffer.dead != 0;
-        let counts = at_rest(buffer.records(), buffer.settled)
+        let counts = (!Self::may_be_allocated(buffer))
+            .then(|| at_rest(buffer.records(), buffer.settled))
+            .flatten()
             .filter(|counts| concerned || counts.receivers & self.fallen != 0);
         let now = self.machine.ticks();
         let grace = self.grace;

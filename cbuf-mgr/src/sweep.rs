@@ -52,6 +52,9 @@ impl<M: Machine> Manager<M> {
         direct: &mut Direct,
     ) -> Result<(), Error> {
         found.try_reserve(SWEEP + 1).map_err(|_| Error::NoMemory)?;
+        // Others may have ended some since the last part. None is looked at twice in one: what is found
+        // twice is handed over twice.
+        round.left = round.left.min(self.pool(owner)?.owned.len());
         let now = self.machine.ticks();
         let (mut looks, mut lost) = (SWEEP, 0);
         while lost < ENDS
@@ -69,10 +72,12 @@ impl<M: Machine> Manager<M> {
                 // Somebody took it after all: then it is live.
                 Verdict::Lost => {
                     lost += 1;
-                    if self.destroy(id).is_ok() {
-                        // Another has its place: that is looked at as well.
-                        self.pool_mut(owner)?.looked_at += 1;
-                        round.left += 1;
+                    if self.end_garbage(id).is_ok() {
+                        let pool = self.pool_mut(owner)?;
+                        // The last one has its place: that is looked at now, unless it was before.
+                        if round.left > pool.looked_at {
+                            pool.looked_at += 1;
+                        }
                     }
                 }
             }
@@ -124,11 +129,14 @@ impl<M: Machine> Manager<M> {
                 // the whole look is wanted, for it sees what stands still.
                 let record = holder.record.get();
                 let state = record.load();
-                if state.has(State::REFERENCES | State::FREE)
-                    && (in_use_is_all || state.references() == 0)
-                {
-                    continue;
+                if state.has(State::REFERENCES | State::FREE) {
+                    if in_use_is_all || state.references() == 0 {
+                        continue;
+                    }
+                    unclear = Some(id);
+                    break;
                 }
+                // Its owner finds it in no list now, so what is garbage stays so.
                 let others = others.iter().map(|other| other.record.get());
                 let garbage = match buffer.is_plain() {
                     true => is_garbage(record, others, buffer.settled),
@@ -222,7 +230,7 @@ impl<M: Machine> Manager<M> {
             && let Some(id) = garbage.pop()
         {
             *ends -= 1;
-            freed += self.destroy(id).unwrap_or(0);
+            freed += self.end_garbage(id).unwrap_or(0);
         }
         if freed > 0 {
             self.wake_all();

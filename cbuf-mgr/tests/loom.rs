@@ -6,7 +6,7 @@
 
 use abi::layout::LEAF_RECORDS;
 use abi::{ComponentId, Error};
-use cbuf_mgr::control::{Control, Withdrawn};
+use cbuf_mgr::control::{Control, Whose};
 use cbuf_mgr::liveness::{Collection, Counts, Look, Pass, Verdict, is_garbage, judge};
 use libcbuf::meta::{CbufId, Record, RecordOffset, State};
 use libcbuf::primitive::{AtomicBool, AtomicU32, Ordering, light_barrier};
@@ -101,22 +101,19 @@ fn shrinking_and_allocation_do_not_both_get_a_free_buffer() {
         let shared = Arc::new(Component::new(State::new(PAGE, 0, State::FREE)));
         shared.ring.hand_over(&mut Producer::default(), &[ID]);
         let other = shared.clone();
-        let manager = thread::spawn(move || Control::withdraw(other.record()));
+        let manager = thread::spawn(move || Control::take_free(other.record(), 0).is_some());
         let client = shared.client();
         let allocated = client.try_alloc(1);
-        let withdrawn = manager.join().unwrap();
+        let taken = manager.join().unwrap();
         let state = shared.record().load();
         match allocated {
             Ok((address, id)) => {
                 assert_eq!((address as usize, id), (PAGE as usize * 4096, ID));
-                assert_eq!(withdrawn, Withdrawn::InUse);
+                assert!(!taken);
                 assert_eq!(state.0 & Shelf::MASK, Shelf::IDLE);
             }
             Err(error) => {
-                assert_eq!(
-                    (error, withdrawn),
-                    (Error::NoMemory, Withdrawn::Inconsistent)
-                );
+                assert_eq!((error, taken), (Error::NoMemory, true));
                 assert_eq!(state, State::EMPTY);
             }
         }
@@ -133,17 +130,17 @@ fn ending_and_receiving_do_not_both_get_garbage() {
             .senders
             .store(Record::bit(A), Ordering::SeqCst);
         let other = shared.clone();
-        let manager = thread::spawn(move || Control::withdraw(other.record()));
+        let manager = thread::spawn(move || Control::withdraw(other.record(), Whose::Receiver));
         let received = shared.client().cbuf2buf(ID, 0, 1, A);
         let withdrawn = manager.join().unwrap();
         let state = shared.record().load();
-        if received.is_ok() {
-            assert_eq!(withdrawn, Withdrawn::InUse);
-            assert_eq!(state, referenced(1));
+        assert_eq!(withdrawn, received.is_err());
+        let expected = if withdrawn {
+            State::EMPTY
         } else {
-            assert_eq!(withdrawn, Withdrawn::Gone);
-            assert_eq!(state, State::EMPTY);
-        }
+            referenced(1)
+        };
+        assert_eq!(state, expected);
         assert_eq!(
             shared.record().received.load(Ordering::SeqCst),
             u32::from(received.is_ok())
@@ -163,7 +160,7 @@ fn a_receipt_never_gets_what_its_sender_did_not_send() {
             .store(Record::bit(A), Ordering::SeqCst);
         let other = shared.clone();
         let manager = thread::spawn(move || {
-            let gone = Control::withdraw(other.record()) == Withdrawn::Gone;
+            let gone = Control::withdraw(other.record(), Whose::Receiver);
             if gone {
                 Control::introduce(other.record(), referenced(0), Record::bit(B));
             }
@@ -226,7 +223,7 @@ fn shrinking_and_allocation_do_not_both_get_a_shelved_buffer() {
         let manager = thread::spawn(move || {
             let (component, shelf) = &*other;
             let listed = || shelf.at(0) == Some(ID);
-            Control::take_idle(component.record(), 0, listed, light_barrier)
+            Control::take_idle(component.record(), 0, listed, light_barrier).is_some()
         });
         let (component, shelf) = &*shared;
         let record = component.record();
@@ -267,13 +264,12 @@ fn allocate_all(client: &Client) -> Vec<CbufId> {
     std::iter::from_fn(|| client.try_alloc(1).ok().map(|(_, id)| id)).collect()
 }
 
-/// As the manager takes what is idle at its owner's.
-fn take(component: &Component, id: CbufId) -> bool {
+/// As [`Control::take_unused`].
+fn take(component: &Component, id: CbufId) -> Option<State> {
     let record = &component.leaves[id.0 as usize];
     let on_a_shelf = || component.shelves.lists(id, 0);
     let listed = || Control::is_listed(record, on_a_shelf);
-    Control::withdraw(record) != Withdrawn::InUse
-        || Control::take_idle(record, 0, listed, light_barrier)
+    Control::take_free(record, 0).or_else(|| Control::take_idle(record, 0, listed, light_barrier))
 }
 
 /// The manager takes a buffer while a thread of its owner's does something to them all, and then
@@ -289,7 +285,7 @@ fn one_has_it(
         let client = shared.client();
         let held = begin(&client);
         let other = shared.clone();
-        let manager = thread::spawn(move || take(&other, wanted));
+        let manager = thread::spawn(move || take(&other, wanted).is_some());
         go_on(&client, held);
         let mut allocated = allocate_all(&client);
         let taken = manager.join().unwrap();
@@ -349,6 +345,72 @@ fn what_goes_from_the_list_to_a_shelf_is_allocated_or_taken() {
     }
 }
 
+/// What was handed over, in the ring or on a shelf.
+const FREE: [fn(&Client); 2] = [
+    |_| (),
+    |client| {
+        spilt(client);
+    },
+];
+
+/// An owner allocates what lies free with it, posts it and lets go of it, while its pool shrinks: what
+/// is on its way is not taken for free.
+#[test]
+fn what_is_posted_is_not_taken() {
+    for begin in FREE {
+        loom::model(move || {
+            let shared = Arc::new(with_buffers(&[ID]));
+            let client = shared.client();
+            begin(&client);
+            let other = shared.clone();
+            let manager = thread::spawn(move || take(&other, ID).is_some());
+            let posted = client.try_alloc(1).is_ok();
+            if posted {
+                // SAFETY: just allocated, and given up after it was sent.
+                unsafe {
+                    client.cbuf_send(ID, B);
+                    client.cbuf_free(ID);
+                }
+            }
+            let taken = manager.join().unwrap();
+            assert!(!(posted && taken));
+        });
+    }
+}
+
+/// What was taken is given back, for another has it after all, while its owner allocates: the owner
+/// gets it, or is told to let go of it, or forgot it, and then it is garbage. Never is it lost.
+#[test]
+fn what_is_given_back_is_not_lost() {
+    for begin in FREE {
+        loom::model(move || {
+            let shared = Arc::new(with_buffers(&[ID]));
+            let client = Arc::new(shared.client());
+            begin(&client);
+            let same = client.clone();
+            // The manager is preempted, not its client.
+            let thread = thread::spawn(move || {
+                libcbuf::thread::enter(0);
+                same.try_alloc(1).is_ok()
+            });
+            let was = take(&shared, ID);
+            if let Some(was) = was {
+                Control::give_back(shared.record(), was, referenced(0));
+            }
+            let first = thread.join().unwrap();
+            let second = client.try_alloc(1).is_ok();
+            let taken = was.is_some();
+            assert!(!(first && second));
+            assert!(taken || first || TOLD.get() == 1);
+            let state = shared.record().load();
+            assert_eq!(state.page_number(), PAGE);
+            // In no list, and nobody's: the collector finds it.
+            let garbage = !state.has(State::REFERENCES | State::FREE);
+            assert!(first || second || garbage);
+        });
+    }
+}
+
 /// Two threads take from the same list, several at once.
 #[test]
 fn what_two_threads_take_from_a_list_is_one_s_alone() {
@@ -385,7 +447,7 @@ fn a_place_used_again_names_the_new_buffer() {
         let manager = thread::spawn(move || {
             let (component, _, shelf) = &*other;
             let listed = || shelf.at(0) == Some(ID);
-            Control::take_idle(component.record(), 0, listed, light_barrier)
+            Control::take_idle(component.record(), 0, listed, light_barrier).is_some()
         });
         let (component, second, shelf) = &*shared;
         assert_eq!(shelf.take(), Some(RecordOffset::of(ID)));

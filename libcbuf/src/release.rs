@@ -110,12 +110,22 @@ impl Client {
 
     /// Forgets a record that the manager took back while it lay in a list, in the ring or on a
     /// shelf: from here on its id may be used for another buffer.
-    #[inline]
-    pub(crate) fn discard(record: &Record) {
-        record.state.fetch_and(!State::FREE, Ordering::SeqCst);
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn discard(&self, id: CbufId) {
+        let Some(record) = self.trie.record(id) else {
+            return;
+        };
+        let state = record.load();
+        let gone = state.has(State::INCONSISTENT)
+            && (record.exchange(state, State(state.0 & !State::FREE))).is_ok();
+        if !gone {
+            // The manager gave it back.
+            self.release(id, record);
+        }
     }
 
-    /// Drops one reference that the caller holds.
+    /// Drops one reference that the caller holds, or discards what is gone.
     #[inline]
     pub(crate) fn release(&self, id: CbufId, record: &Record) {
         self.release_from(id, record, record.load());
@@ -126,7 +136,7 @@ impl Client {
     fn release_from(&self, id: CbufId, record: &Record, mut state: State) {
         loop {
             if state.has(State::INCONSISTENT) {
-                return Self::discard(record);
+                return self.discard(id);
             }
             let last = state.references() <= 1;
             let kept = state.0 & !(State::REFERENCES | State::EXCLUSIVE);

@@ -162,7 +162,7 @@ impl Client {
     ) {
         let state = record.load();
         if state.has(State::INCONSISTENT) {
-            return Self::discard(record);
+            return self.discard(id);
         }
         if taken.is_some() && state.has(State::FREE) {
             return self.list(state.order()).push(id, record);

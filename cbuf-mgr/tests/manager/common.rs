@@ -112,6 +112,16 @@ pub struct Fake {
     /// Memory that nobody holds: first page, pages.
     pub lost: Vec<(u64, u64)>,
     clock: std::time::Instant,
+    meanwhile: Mutex<Option<(Moment, Action)>>,
+}
+
+type Action = Box<dyn FnOnce() + Send>;
+
+/// What the manager asks of the machine while it ends a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    Barrier,
+    Unmap,
 }
 
 impl Fake {
@@ -128,6 +138,28 @@ impl Fake {
             maps: 0,
             lost: Vec::new(),
             clock: std::time::Instant::now(),
+            meanwhile: Mutex::new(None),
+        }
+    }
+
+    /// Has something done when the manager comes to this next, as if its thread were preempted then.
+    pub fn at(&mut self, moment: Moment, action: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some((moment, Box::new(action)));
+    }
+
+    /// Whether it was done.
+    pub fn is_past(&self) -> bool {
+        self.meanwhile.lock().unwrap().is_none()
+    }
+
+    fn comes_to(&self, moment: Moment) {
+        let action = self
+            .meanwhile
+            .lock()
+            .unwrap()
+            .take_if(|(m, _)| *m == moment);
+        if let Some((_, action)) = action {
+            action();
         }
     }
 
@@ -251,6 +283,7 @@ unsafe impl Machine for Fake {
     fn unmap(&mut self, client: ComponentId, page: u64) {
         assert!(self.mapped.remove(&(client.0, page)).is_some());
         self.own.retain(|_, owned| *owned != page);
+        self.comes_to(Moment::Unmap);
     }
 
     fn make_control(&mut self, client: ComponentId) -> Result<ControlMemory, Error> {
@@ -285,6 +318,7 @@ unsafe impl Machine for Fake {
 
     fn barrier(&self) {
         assert_eq!(membarrier(EXPEDITED), 0);
+        self.comes_to(Moment::Barrier);
     }
 
     fn reclaim(&mut self) -> Option<(u64, u64)> {
@@ -341,7 +375,7 @@ impl Port for Invocations {
 }
 
 /// All clients there were, and the hosts behind them: they stay for the life of the process.
-static KEPT: Mutex<Vec<(&Client, &Invocations)>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<(&Client, &dyn Port)>> = Mutex::new(Vec::new());
 
 impl Host {
     /// Page 0 and the last page are never given out, so that an address off by one shows.
@@ -384,16 +418,25 @@ impl Host {
 
     /// The library's side of a client, new. It lives as long as the process, as in a component.
     pub fn attach(&self, component: ComponentId) -> &'static Client {
-        let memory = self.with(|m| {
-            let shared = &m.machine().control[&component.0];
-            [&shared.root, &shared.ring, &shared.leaves, &shared.shelves].map(|area| area.start)
-        });
         // The client outlives this function's borrow of the machine, so must the machine.
-        let port: &'static Invocations = Box::leak(Box::new(Invocations {
+        let port = Box::leak(Box::new(Invocations {
             host: self.clone(),
             component,
             thread: ThreadId(component.0),
         }));
+        self.attach_to(component, port)
+    }
+
+    /// The same, which calls another manager than ours.
+    pub fn attach_to(
+        &self,
+        component: ComponentId,
+        port: &'static (impl Port + Send),
+    ) -> &'static Client {
+        let memory = self.with(|m| {
+            let shared = &m.machine().control[&component.0];
+            [&shared.root, &shared.ring, &shared.leaves, &shared.shelves].map(|area| area.start)
+        });
         // SAFETY: the control areas live as long as the host that is kept; the manager keeps them as a
         // client expects.
         let client = unsafe {

@@ -3,6 +3,7 @@
 #![cfg(not(loom))]
 
 mod aggregates;
+mod between;
 mod charging;
 mod common;
 mod hostile;

@@ -596,3 +596,27 @@ fn a_sealed_buffer_is_writable_again_when_it_is_collected() {
     buffer.fill(6);
     host.check();
 }
+
+/// Where a look ends what is lost, what takes its place in the owner's list was looked at before.
+#[test]
+fn what_is_found_beside_something_lost_is_handed_over_once() {
+    let host = Host::new(64);
+    let a = host.client(1, 16, 16);
+    let _b = host.client(2, 4, 4);
+    let pages: Vec<_> = (0..8).map(|n| filled(a, n, 1)).collect();
+    for cbuf in &pages[2..4] {
+        let _lost = cbuf.send(B);
+    }
+    drop(pages);
+    host.with(|m| m.component_died(B)).unwrap();
+    // Of another size, so that what is found is handed over at the end of a look.
+    let _large = filled(a, 1, 2 * PAGE);
+    let all: Vec<_> = (0..64)
+        .map_while(|_| Buffer::try_alloc(a, 1).ok())
+        .collect();
+    let mut ids: Vec<_> = all.iter().map(Buffer::id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all.len());
+    host.check();
+}
