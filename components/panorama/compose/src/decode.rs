@@ -80,8 +80,9 @@ pub fn probe(file: &[u8], limits: Limits) -> Result<Info, Error> {
 
 /// Decodes `file` into `out`, whose size must be what [`probe`] said.
 ///
-/// Takes memory for at most the file's length twice and eight bytes a pixel, or 18 bytes a pixel for a
-/// PNG of sixteen bits; given back before it returns. Blocks for some ten milliseconds a megapixel.
+/// Takes memory for at most the file's length twice and eight bytes a pixel, 18 bytes a pixel for a
+/// PNG of sixteen bits, or 14 for one whose pixels are more than its size says, which is refused;
+/// given back before it returns. Blocks for some ten milliseconds a megapixel.
 pub fn decode(file: &[u8], limits: Limits, out: &mut RgbMut<'_>) -> Result<Info, Error> {
     let info = probe(file, limits)?;
     if out.size() != info.size {
