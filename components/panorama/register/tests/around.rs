@@ -6,8 +6,8 @@ use cistern_image::{Matrix3, Model, Point, Projection, Size};
 use cistern_panorama_testset::Photo;
 use common::{Gray8, gray, register};
 
-/// What a camera in the middle sees of `picture`, which goes around it at `radius` pixels. Bilinear,
-/// with exposure `gain`.
+/// What a camera in the middle sees of `picture`, which goes around it at `radius` pixels, once or as far
+/// as it reaches. Bilinear, with exposure `gain`.
 fn seen(picture: &Gray8, radius: f64, size: Size, focal: f64, turn: &Matrix3, gain: f64) -> Gray8 {
     let (width, height) = (picture.size.width(), picture.size.height());
     let middle = picture.size.centre();
@@ -15,6 +15,7 @@ fn seen(picture: &Gray8, radius: f64, size: Size, focal: f64, turn: &Matrix3, ga
     Gray8::filled(size.width() as u32, size.height() as u32, |x, y| {
         let [rx, ry, rz] = turn.vector([x as f64 - centre.x, y as f64 - centre.y, focal]);
         let u = middle.x + radius * rx.atan2(rz);
+        let u = u.rem_euclid(std::f64::consts::TAU * radius);
         let v = middle.y + radius * ry / rx.hypot(rz);
         let (left, top) = (u.floor(), v.floor());
         let inside = left >= 0.0 && top >= 0.0;
@@ -30,9 +31,10 @@ fn seen(picture: &Gray8, radius: f64, size: Size, focal: f64, turn: &Matrix3, ga
     })
 }
 
-/// Registers `turns` of (yaw, pitch, roll) in degrees; the mean error of the corners in pixels of the
+/// Registers `turns` of (yaw, pitch, roll) in degrees in the middle of a wall that goes around at `radius`
+/// pixels; the mean error of the corners in pixels of the
 /// reference, by the directions in which they are seen, and the projection.
-fn error_of(turns: &[[f64; 3]], focals: &[f64], size: Size) -> (f64, Projection) {
+fn error_of(radius: f64, turns: &[[f64; 3]], focals: &[f64], size: Size) -> (f64, Projection) {
     let wall = Photo::wall();
     let picture = gray(wall.width, wall.height, &wall.rgb);
     let truth: Vec<Matrix3> = turns
@@ -50,7 +52,7 @@ fn error_of(turns: &[[f64; 3]], focals: &[f64], size: Size) -> (f64, Projection)
         .enumerate()
         .map(|(i, (turn, &focal))| {
             let gain = 1.0 - 0.05 * (i % 3) as f64;
-            seen(&picture, 1000.0, size, focal, turn, gain)
+            seen(&picture, radius, size, focal, turn, gain)
         })
         .collect();
     let (plan, placements) = register(&images).unwrap();
@@ -100,7 +102,7 @@ fn half_a_turn_in_five_images() {
         [-65.0, 1.0, 0.0],
         [62.0, -1.0, 1.5],
     ];
-    let (error, projection) = error_of(&turns, &[760.0; 5], size);
+    let (error, projection) = error_of(1000.0, &turns, &[760.0; 5], size);
     assert!(error <= 1.0, "corners are off by {error} pixels");
     assert_eq!(projection, Projection::Cylindrical);
 }
@@ -109,6 +111,22 @@ fn half_a_turn_in_five_images() {
 fn images_of_two_focal_lengths() {
     let size = Size::new(760, 640).unwrap();
     let turns = [[-14.0, 0.0, 1.0], [8.0, 4.0, 0.0], [14.0, -5.0, -2.0]];
-    let (error, _) = error_of(&turns, &[800.0, 800.0, 940.0], size);
+    let (error, _) = error_of(1000.0, &turns, &[800.0, 800.0, 940.0], size);
     assert!(error <= 1.0, "corners are off by {error} pixels");
+}
+
+/// The last overlaps the first: the circle is closed, and nothing is ahead.
+#[test]
+fn a_whole_turn_in_twelve_images() {
+    let radius = Photo::wall().width as f64 / std::f64::consts::TAU;
+    let size = Size::new(480, 520).unwrap();
+    let turns: Vec<[f64; 3]> = (0..12u8)
+        .map(|i| {
+            let aside = f64::from(i % 3) - 1.0;
+            [30.0 * f64::from(i), aside, 1.5 * aside]
+        })
+        .collect();
+    let (error, projection) = error_of(radius, &turns, &[radius; 12], size);
+    assert!(error <= 1.0, "corners are off by {error} pixels");
+    assert_eq!(projection, Projection::Cylindrical);
 }
