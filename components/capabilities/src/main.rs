@@ -10,6 +10,8 @@ mod cspace;
 mod cycle;
 mod kernel;
 mod objects;
+mod own;
+mod puppet;
 mod table;
 mod trace;
 mod work;
@@ -53,7 +55,9 @@ fn main(_argument: u64) -> ! {
             suite.tell("threads", work.case(objects::thread));
             suite.tell("what is left of an object", work.case(objects::leftovers));
             suite.tell("as many as a core takes", work.case(objects::crowd));
+            suite.tell("a component itself", work.case(own::operations));
             suite.tell("core", work.case(kernel::core));
+            suite.tell("taken away in use", work.case(own::in_use));
             suite.tell("interrupts", work.case(kernel::interrupts));
             suite.tell("memory that nobody holds", work.case(kernel::reclaim));
             suite.tell("console", work.case(kernel::console));

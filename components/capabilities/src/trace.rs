@@ -18,6 +18,9 @@ const ELSEWHERE: [(&str, &str, Option<Error>); 2] = [
 /// Operation numbers that are tried of each type.
 const NUMBERS: u64 = 24;
 
+/// In place of a type: the address `OWN`, whose operations are of no type.
+const OWN: u8 = u8::MAX;
+
 /// What happened: type, operation, error (0 for success).
 #[derive(Default)]
 pub struct Trace(BTreeSet<(u8, u64, u64)>);
@@ -34,7 +37,16 @@ impl Trace {
         result
     }
 
+    /// A component was told so of an operation on itself.
+    pub fn own<T>(&mut self, op: u64, result: Result<T, Error>) {
+        let error = result.err().map_or(0, |error| error as u64);
+        self.0.insert((OWN, op, error));
+    }
+
     fn saw(&self, interface: &Interface, op: &Operation, error: u64) -> bool {
+        if interface.types.is_empty() {
+            return self.0.contains(&(OWN, op.number, error));
+        }
         let mut types = interface.types.iter();
         types.any(|ty| self.0.contains(&(*ty as u8, op.number, error)))
     }
@@ -60,8 +72,10 @@ impl Trace {
             }
         }
         for (captype, number, error) in &self.0 {
-            let found =
-                CapType::from_raw(u64::from(*captype)).and_then(|ty| described(ty, *number));
+            let found = match *captype {
+                OWN => described_own(*number),
+                ty => CapType::from_raw(u64::from(ty)).and_then(|ty| described(ty, *number)),
+            };
             let allowed = match found {
                 Some((_, op)) => {
                     *error == 0 || op.errors.iter().any(|(listed, _)| *listed as u64 == *error)
@@ -86,6 +100,19 @@ pub fn described(
     let mut operations = interface.operations.iter();
     let found = operations.find(|op| op.number == number)?;
     Some((interface, found))
+}
+
+/// The operation on a component itself that has a number.
+fn described_own(number: u64) -> Option<(&'static Interface, &'static Operation)> {
+    let interface = INTERFACES.iter().find(|found| found.types.is_empty())?;
+    let mut operations = interface.operations.iter();
+    let found = operations.find(|op| op.number == number)?;
+    Some((interface, found))
+}
+
+/// Numbers that are no operation on a component itself.
+pub fn unknown_own() -> impl Iterator<Item = u64> {
+    (0..NUMBERS).filter(|number| described_own(*number).is_none())
 }
 
 /// Every number that the table does not give to a type is refused as such.

@@ -11,7 +11,7 @@ use crate::{CapType, Error};
 pub struct Interface {
     /// Its module's name.
     pub name: &'static str,
-    /// Types of the capabilities that have these operations.
+    /// Types of the capabilities that have these operations; none for [`own`], which needs no capability.
     pub types: &'static [CapType],
     pub about: &'static str,
     pub operations: &'static [Operation],
@@ -492,38 +492,51 @@ interfaces! {
         }
     }
     with {}
-}
 
-/// On [`crate::CPtr::OWN`], which everyone has: how a component handles its own faults.
-///
-/// A fault in a component with a handler continues the thread at the handler, in the same
-/// component: `rsp` is the top of the thread's stack place, flags are clear, every other register
-/// is as it was, and the kernel keeps what those three were until the handler asks. From then on
-/// the kernel knows nothing of the fault: the handler restores what it likes and jumps back. So a handler is ordinary code of its component, which may
-/// invoke others and be preempted, and whoever it invokes may handle faults too.
-///
-/// A fault with `rsp` in the handler's part of the stack place goes to the supervisor, as all do
-/// without a handler.
-pub mod own {
-    /// `a0` the handler's address, 0 for none, `a1` bytes at the top of each stack place that are
-    /// its part (1 to [`crate::layout::STACK_STRIDE`]; without a handler they mean nothing). A
-    /// component that is revived has none.
-    pub const SET_HANDLER: u64 = 1;
-    /// What the last fault of this thread in this component interrupted, once: `r0` instruction,
-    /// `r1` = flags | kind ([`super::lifecycle::fault`]) << 32, `r2` stack pointer, `r3` address.
-    /// `BadState` when there is none.
-    pub const FAULT: u64 = 2;
-    /// Gives a fault to the supervisor: `a0` kind, `a1` address, `a2` instruction, `a3` stack
-    /// pointer, which it is told as they are. Returns when the supervisor resumes the thread.
-    pub const GIVE_UP: u64 = 3;
-    /// Tells the supervisor where a fault comes from before it is given up: the four arguments go
-    /// to it as [`super::lifecycle::TRACE`] has them. `BadState` when no supervisor can take
-    /// them.
-    pub const TRACE: u64 = 4;
-    /// For a supervisor that a fault or a trace has brought this thread to: the components that
-    /// wait for the faulting one in invocations, the innermost first, as 16-bit ids from `r0`'s
-    /// lowest bits on; `0xffff` where there are no more. `BadState` at any other time.
-    pub const INVOKERS: u64 = 5;
+    /// On the address `OWN`, which is no capability's and everyone's: how a component handles its own
+    /// faults. A fault in a component with a handler continues the thread at the handler, in the same
+    /// component: `rsp` is the top of the thread's stack place, flags are clear, every other register is
+    /// as it was, and the kernel keeps what those three were until the handler asks. From then on the
+    /// kernel knows nothing of the fault: the handler restores what it likes and jumps back. So a handler
+    /// is ordinary code of its component, which may invoke others and be preempted, and whoever it
+    /// invokes may handle faults too. A fault with `rsp` in the handler's part of the stack place goes to
+    /// the supervisor, as all do without a handler.
+    own for [] {
+        /// Says where faults go. A component that is revived has no handler.
+        SET_HANDLER = 1 ("the handler's address, 0 for none", "bytes at the top of each stack place that are its part, at most 256 KiB; without a handler they mean nothing") -> ()
+        needs "nothing"
+        errors {
+            BadArgument "an address that is no user's",
+            BadSize "no bytes, or more than a stack place has",
+        }
+        /// Tells what the last fault of this thread in this component interrupted, once.
+        FAULT = 2 () -> ("instruction", "flags, kind << 32", "stack pointer", "address")
+        needs "nothing"
+        errors {
+            BadState "there is none",
+        }
+        /// Gives a fault to the supervisor, which is told the arguments as they are. Returns when the
+        /// supervisor resumes the thread; else, or where there is none, the thread's invoker is told Dead.
+        GIVE_UP = 3 ("kind", "address", "instruction", "stack pointer") -> ()
+        needs "nothing"
+        errors {}
+        /// Tells the supervisor where a fault comes from, before it is given up: the arguments go to it
+        /// as they are (`lifecycle::TRACE`).
+        TRACE = 4 ("place of the first address", "two addresses", "two addresses", "two addresses") -> ()
+        needs "nothing"
+        errors {
+            BadState "no supervisor can take them",
+        }
+        /// For a supervisor that a fault or a trace has brought this thread to: the components that wait
+        /// for the faulting one in invocations, the innermost first, as 16-bit ids from the lowest bits
+        /// on; 0xffff where there are no more.
+        INVOKERS = 5 () -> ("four ids", "four ids", "four ids", "four ids")
+        needs "nothing"
+        errors {
+            BadState "no fault and no trace has brought it here",
+        }
+    }
+    with {}
 }
 
 /// Methods of interface 0, which every component has and only its supervisor may invoke.

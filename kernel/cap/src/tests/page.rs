@@ -141,8 +141,11 @@ fn operation(op: &Operation) -> String {
 
 fn interface(interface: &Interface) -> String {
     let types: Vec<String> = interface.types.iter().map(|ty| format!("{ty:?}")).collect();
-    let (types, about) = (types.join(", "), flat(interface.about));
-    let mut text = format!("\n### {types}\n\n{about}\n");
+    let title = match types.is_empty() {
+        true => format!("The address {:#x}, `OWN`", abi::CPtr::OWN.0),
+        false => types.join(", "),
+    };
+    let mut text = format!("\n### {title}\n\n{}\n", flat(interface.about));
     text.extend(interface.operations.iter().map(operation));
     text
 }
