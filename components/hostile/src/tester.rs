@@ -53,8 +53,8 @@ enum Wrong {
     Remains(u64),
     Exchanges(u64),
     Account([u64; 4]),
-    /// Pages held, unpaid, unused and in all.
-    Left([u64; 4]),
+    /// Pages held, unpaid, unused and in all, and the last component that holds some.
+    Left([u64; 4], u32),
 }
 
 impl fmt::Display for Wrong {
@@ -71,7 +71,12 @@ impl fmt::Display for Wrong {
             Wrong::Remains(bits) => write!(f, "registers of the dead hold {bits:#x}"),
             Wrong::Exchanges(count) => write!(f, "the exchange stops after {count} buffers"),
             Wrong::Account(figures) => write!(f, "free, total, live, pooled are {figures:?}"),
-            Wrong::Left(figures) => write!(f, "held, unpaid, unused, total are {figures:?}"),
+            Wrong::Left(figures, holder) => {
+                write!(
+                    f,
+                    "held, unpaid, unused, total are {figures:?}, component {holder} holds some"
+                )
+            }
             Wrong::Sum => f.write_str("echo adds wrongly"),
         }
     }
@@ -156,8 +161,7 @@ fn exchanged() -> Result<(), Wrong> {
         if EXCHANGES.load(Ordering::Acquire) > before + 10 {
             return account();
         }
-        let deadline = rt::time::after(Duration::from_millis(1));
-        rt::sched::block(deadline).map_err(|error| Wrong::Error("cannot wait", error))?;
+        pause(Duration::from_millis(1))?;
     }
     Err(Wrong::Exchanges(before))
 }
@@ -209,12 +213,15 @@ fn all_back() -> Result<(), Wrong> {
     drop((sent, copy));
     let deadline = rt::time::after(SETTLING);
     loop {
-        let mut held = 0;
+        let (mut held, mut holder) = (0, 0);
         let mut grown = 0;
         for number in 0..ComponentId::MAX as u32 {
             // Who has no pool is not asked.
             let _ = policy.set_pool(number, 0);
-            held += policy.usage(number).map_or(0, |(_, held, ..)| held);
+            let holds = policy.usage(number).map_or(0, |(_, held, ..)| held);
+            if holds != 0 {
+                (held, holder) = (held + holds, number);
+            }
             grown += policy.heap_of(number).map_or(0, |(_, claimed, _)| claimed);
         }
         let totals = policy.totals();
@@ -224,10 +231,9 @@ fn all_back() -> Result<(), Wrong> {
             return Ok(());
         }
         if rt::time::now() > deadline {
-            return Err(Wrong::Left([held, unpaid, unused, total]));
+            return Err(Wrong::Left([held, unpaid, unused, total], holder));
         }
-        let pause = rt::time::after(Duration::from_millis(50));
-        rt::sched::block(pause).map_err(|error| Wrong::Error("cannot wait", error))?;
+        pause(Duration::from_millis(50))?;
     }
 }
 
@@ -245,14 +251,13 @@ fn visit() -> ! {
     // Release and acquire pair with `strand`.
     VISITOR.store(u32::from(rt::thread_id().0), Ordering::Release);
     loop {
-        if rt::sched::block(rt::time::NEVER).is_err() {
-            rt::component::stop()
-        }
         let entry = CPtr(VISIT.swap(0, Ordering::AcqRel));
         if entry != CPtr::NULL {
             let (status, remains) = invoke(entry);
             REMAINS.store(remains, Ordering::Release);
             VISITED.store(status, Ordering::Release);
+        } else if rt::sched::block(rt::time::NEVER).is_err() {
+            rt::component::stop()
         }
     }
 }
@@ -298,28 +303,39 @@ fn invoke(entry: CPtr) -> (u64, u64) {
 /// Sends the second thread into a component, where it stays.
 fn strand(import: &Import) -> Result<(), Wrong> {
     VISITED.store(0, Ordering::Relaxed);
+    // It may not have run yet; no thread of ours has number 0, the scheduler's.
+    until(|| VISITOR.load(Ordering::Acquire) != 0)?;
     VISIT.store(import.entry.0, Ordering::Release);
     let visitor = ThreadId(VISITOR.load(Ordering::Acquire) as u16);
     rt::sched::wake(visitor).map_err(|error| Wrong::Error("cannot wake", error))?;
-    let deadline = rt::time::after(Duration::from_millis(20));
-    rt::sched::block(deadline)
+    until(|| VISIT.load(Ordering::Acquire) == 0)?;
+    pause(Duration::from_millis(20))
+}
+
+/// Gives the second thread time, again and again, until it has done something.
+fn until(done: impl Fn() -> bool) -> Result<(), Wrong> {
+    for _ in 0..PATIENCE {
+        if done() {
+            return Ok(());
+        }
+        pause(Duration::from_millis(1))?;
+    }
+    Err(Wrong::Stranded(VISITED.load(Ordering::Acquire)))
+}
+
+fn pause(time: Duration) -> Result<(), Wrong> {
+    rt::sched::block(rt::time::after(time))
         .map(drop)
         .map_err(|error| Wrong::Error("cannot wait", error))
 }
 
 /// The second thread must have come back with `Dead`, and with nothing of the dead component's.
 fn freed() -> Result<(), Wrong> {
-    for _ in 0..PATIENCE {
-        if VISITED.load(Ordering::Acquire) == Error::Dead as u64 {
-            return match REMAINS.load(Ordering::Acquire) {
-                0 => Ok(()),
-                bits => Err(Wrong::Remains(bits)),
-            };
-        }
-        let deadline = rt::time::after(Duration::from_millis(1));
-        rt::sched::block(deadline).map_err(|error| Wrong::Error("cannot wait", error))?;
+    until(|| VISITED.load(Ordering::Acquire) == Error::Dead as u64)?;
+    match REMAINS.load(Ordering::Acquire) {
+        0 => Ok(()),
+        bits => Err(Wrong::Remains(bits)),
     }
-    Err(Wrong::Stranded(VISITED.load(Ordering::Acquire)))
 }
 
 /// The deed that a hostile component is made for.
@@ -384,8 +400,7 @@ fn dead(peer: ComponentId) -> Result<(), Wrong> {
         if state == DEAD {
             return Ok(());
         }
-        let deadline = rt::time::after(Duration::from_millis(1));
-        rt::sched::block(deadline).map_err(|error| Wrong::Error("cannot wait", error))?;
+        pause(Duration::from_millis(1))?;
     }
     Err(Wrong::NotDead(state))
 }
