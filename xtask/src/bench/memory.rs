@@ -72,6 +72,8 @@ const CYCLES: [(&str, &str, u64, f64); 3] = [
         707.0,
     ),
 ];
+/// Numbers of regions among which one is looked for by an address.
+const REGIONS: [u64; 3] = [1, 16, 200];
 /// What our names begin with where a program calls the kernel itself, without the library.
 const CALLS: &str = "calls-";
 
@@ -287,6 +289,11 @@ fn rows(counted: &Pair, timed: &[Pair]) -> Result<Vec<Row>, String> {
         rows.push(asked.timed(name, timed)?);
         let name = format!("{name}, calls alone");
         rows.push(by_calls.counted(&name, counted)?.goal(Goal::AtMost(most)));
+    }
+    for regions in REGIONS {
+        let ours = figure(&counted.ours, "region-of", regions, "Cistern")?;
+        let name = format!("region of an address, among {regions}");
+        rows.push(Row::new(name, "instr.", ours));
     }
     for kind in &PAGES {
         for operation in &OPERATIONS {

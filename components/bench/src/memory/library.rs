@@ -12,7 +12,7 @@ use memory::{Access, Error, Mapped, ObjectId, PageSize, Space};
 use rt::{cap, time};
 
 use crate::sizes::{LARGEST, SMALLEST, STEP, repetitions};
-use crate::{appel, print};
+use crate::{appel, lookup, print};
 
 /// The space, which the fault handler changes as well: not while other code does, since that touches
 /// none of its memory meanwhile.
@@ -76,6 +76,7 @@ pub fn measure() -> Result<(), Error> {
     for kind in &KINDS {
         SPACE.with(|space| sizes(space, object, bytes, kind, &mut fresh))??;
     }
+    SPACE.with(|space| lookup::measure(space, object))??;
     if let Some(space) = SPACE.0.take() {
         space.close();
     }

@@ -9,6 +9,7 @@
 mod appel;
 mod area;
 mod library;
+mod lookup;
 mod sizes;
 
 use abi::Error;
