@@ -237,6 +237,11 @@ impl stubs::cbuf::Server for Clients {
         let memory = with(|m| Ok(m.memory()))?;
         Ok((memory.free, memory.total, memory.live, memory.pooled))
     }
+
+    fn pool(&self, caller: ComponentId) -> Result<(u64, u64), Error> {
+        let usage = with(|m| m.usage(caller))?;
+        Ok((usage.limit, usage.held))
+    }
 }
 
 struct Policy;

@@ -96,6 +96,10 @@ impl Controller {
             Policy::Static => statics::split(forecasts, budget, sizes),
             Policy::Qos => qos::split(&self.plan, &mut self.dues, forecasts, budget, sizes),
         }
+        // What nobody wants goes where it was at start.
+        let given = sizes.iter().copied().fold(0, u64::saturating_add);
+        let start = |i: usize| forecasts[i].terms.start.min(forecasts[i].terms.most);
+        allocate::max_min(sizes, start, budget.saturating_sub(given));
         self.wishes.clear();
         self.wishes
             .extend(forecasts.iter().zip(&*sizes).map(|(f, s)| Wish {
@@ -110,6 +114,33 @@ impl Controller {
         &self.wishes
     }
 
+    /// The sizes to begin with, where the limit is less than what `pools` (components and their
+    /// pages) have: those that shrink. `free` pages are in no pool.
+    pub fn begin(&self, pools: &[(u32, u64)], free: u64) -> Vec<Wish> {
+        let have = pools.iter().map(|p| p.1).fold(0, u64::saturating_add);
+        let there = have.saturating_add(free);
+        let budget = there.min(self.plan.limit.unwrap_or(there));
+        if have <= budget {
+            return Vec::new();
+        }
+        let least = |(component, now): &(u32, u64)| {
+            let terms = self.terms(*component);
+            terms.map_or(*now, |terms| terms.least.min(*now))
+        };
+        let mut sizes: Vec<u64> = pools.iter().map(least).collect();
+        let given = sizes.iter().copied().fold(0, u64::saturating_add);
+        allocate::max_min(&mut sizes, |i| pools[i].1, budget.saturating_sub(given));
+        let wishes = pools
+            .iter()
+            .zip(sizes)
+            .map(|(&(component, now), wanted)| Wish {
+                component,
+                now,
+                wanted,
+            });
+        wishes.filter(|w| w.wanted < w.now).collect()
+    }
+
     fn observe(&mut self, samples: impl Iterator<Item = (u32, Sample)>, elapsed: u64) {
         self.forecasts.clear();
         for (component, sample) in samples.take(ComponentId::MAX) {
@@ -119,6 +150,7 @@ impl Controller {
             };
             let terms = *self.terms[place].get_or_insert(Terms {
                 least: sample.limit,
+                start: sample.limit,
                 most: u64::MAX,
                 priority: 0,
                 fixed: sample.limit,

@@ -6,7 +6,8 @@
 //!
 //! Guarantees: the sum of the decisions never exceeds what there is, nor the limit that was set
 //! (or the sum of the least sizes, where that is more); a pool never goes below the least size
-//! that its image gives it; a system at rest returns to those sizes; the cost of a step is bounded
+//! that its image gives it; a system at rest returns to the sizes that it started with, as far as the
+//! limit allows; the cost of a step is bounded
 //! by the number of pools.
 //! Trusts: the manager's figures and the image's terms.
 //! Never does: block, allocate memory while deciding, use floating point, or read a clock.
@@ -56,8 +57,10 @@ pub struct Sample {
 /// What the image says of a pool. Pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// The size at start; no policy goes below it.
+    /// No policy goes below it.
     pub least: u64,
+    /// The size at start, to which it returns where nobody wants the memory.
+    pub start: u64,
     pub most: u64,
     /// A larger number is served first.
     pub priority: u32,

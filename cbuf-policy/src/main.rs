@@ -44,7 +44,28 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     if plan.limit.is_some_and(|limit| limit < least) {
         rt::println!("this image's pools have {least} pages at least, so that is the limit");
     }
+    let now = begin(&controller);
     *CONTROLLER.lock() = Some(controller);
+    // Without sizes to begin with, those of the first period do.
+    now.or_else(|error| match error {
+        Error::NotFound | Error::NoMemory => Ok(()),
+        error => Err(error),
+    })
+}
+
+/// Before those who are started later fill their pools: no more than the limit.
+fn begin(controller: &Controller) -> Result<(), Error> {
+    let manager = Client::bind()?;
+    let clients = manager.clients()?;
+    let (free, _total) = manager.memory()?;
+    let mut pools = Vec::new();
+    for component in (0..ComponentId::MAX as u32).filter(|c| clients >> c & 1 != 0) {
+        let (limit, ..) = manager.usage(component)?;
+        pools.push((component, limit));
+    }
+    for wish in controller.begin(&pools, free) {
+        manager.set_pool(wish.component, wish.wanted)?;
+    }
     Ok(())
 }
 
@@ -83,25 +104,27 @@ fn pools(settings: &Settings<'_>) -> impl Iterator<Item = (u32, Terms)> {
     named("pool:").map(|(name, grant)| {
         let component = grant.base as u32;
         let said = settings.priorities().filter_map(Result::ok);
-        let said = said.filter(|(name, _)| reached(name) >> (component % 64) & 1 == 1);
-        let least = grant.bytes & 0xffff_ffff;
+        let said = said.filter(|(name, _)| reached(name).1 >> (component % 64) & 1 == 1);
+        let start = grant.bytes & 0xffff_ffff;
+        let (least, reach) = reached(name);
         let sizes = settings.sizes().filter_map(Result::ok);
         let fixed = sizes.filter(|(other, _)| *other == name).last();
         let terms = Terms {
             least,
+            start,
             fixed: fixed.map_or(least, |(_, pages)| u64::from(pages)),
             most: grant.bytes >> 32,
             priority: said.last().map_or((grant.base >> 32) as u32, |(_, n)| n),
-            reach: reached(name),
+            reach,
         };
         (component, terms)
     })
 }
 
-/// The components that those of `name` come to.
-fn reached(name: &str) -> u64 {
+/// The least pages of the pool of `name`, and the components that its threads come to.
+fn reached(name: &str) -> (u64, u64) {
     let grant = named("reach:").find(|(other, _)| *other == name);
-    grant.map_or(0, |(_, grant)| grant.bytes)
+    grant.map_or((0, 0), |(_, grant)| (grant.base >> 32, grant.bytes))
 }
 
 /// Waits for the next period, through wake-ups that were meant for a lock.

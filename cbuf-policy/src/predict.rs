@@ -289,6 +289,7 @@ mod tests {
     const PERIOD: u64 = 1_000_000;
     const TERMS: Terms = Terms {
         least: 10,
+        start: 10,
         most: 1000,
         priority: 0,
         fixed: 10,

@@ -26,13 +26,16 @@ pub struct Due {
     /// Whether it grew when it last changed, and how often it changed the other way since it rested.
     grew: bool,
     turns: u32,
+    /// It had what it was due in the last period, no more and no less.
+    binds: bool,
 }
 
 impl Due {
     /// Counts a period in which it had what it was due, and answers the share that it may lose.
     fn settle(&mut self, now: u64, lost: u64, target: u64) -> u64 {
+        self.binds = self.held == now;
         let most = target as i64 * CREDIT;
-        if self.held == now {
+        if self.binds {
             let less = target as i64 - lost.min(target * MOST_LOST) as i64;
             // What is close enough stays as it is.
             if less.unsigned_abs() > ENOUGH.max(target / 8) {
@@ -41,10 +44,11 @@ impl Due {
         } else {
             // It has more than that, or cannot have it: nothing to learn.
             self.credit -= self.credit / PATIENCE;
+            self.turns = 0;
         }
-        // Each time it turns round, less is settled: who goes to and fro between two sizes comes to
-        // rest at one of them.
-        let settled = (self.credit / PATIENCE) >> self.turns.min(TURNS);
+        // The more often it turns round, the less is settled: who goes to and fro between two sizes
+        // comes to rest at one of them.
+        let settled = (self.credit / PATIENCE) >> (self.turns / FREE_TURNS).min(HALVES);
         let corrected = target as i64 + settled;
         (corrected as u64).clamp(target / 2, target * 2)
     }
@@ -53,7 +57,7 @@ impl Due {
     fn note(&mut self, held: u64, rests: bool) {
         if rests {
             self.turns = 0;
-        } else if held != self.held {
+        } else if self.binds && held != self.held {
             let grows = held > self.held;
             self.turns += u32::from(grows != self.grew);
             self.grew = grows;
@@ -65,8 +69,10 @@ impl Due {
 /// So many periods of the target can be owed, one part in so many of which is settled in the next.
 const CREDIT: i64 = 8;
 const PATIENCE: i64 = 8;
-/// Turns after which nothing is settled.
-const TURNS: u32 = 40;
+/// So many turns halve what is settled, because the first ones look for the right size...
+const FREE_TURNS: u32 = 4;
+/// ... and after so many halves nothing is.
+const HALVES: u32 = 40;
 /// A share so close to its target is right: a point.
 const ENOUGH: u64 = WHOLE / 100;
 /// A period in which more was lost than so many times the target counts as that.

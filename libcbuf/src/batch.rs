@@ -80,14 +80,33 @@ impl<'c, T: Record<'c>> Batch<'c, T> {
         to: ComponentId,
         records: usize,
     ) -> Result<Self, Error> {
+        let bytes = Self::bytes(records)?;
+        Ok(Self::of(client, to, Buffer::alloc(client, bytes)?))
+    }
+
+    /// The same, but never waits: [`Error::NoMemory`] when the pool is exhausted. For components
+    /// that others need in order to free memory.
+    pub fn try_with_capacity(
+        client: &'c Client,
+        to: ComponentId,
+        records: usize,
+    ) -> Result<Self, Error> {
+        let bytes = Self::bytes(records)?;
+        Ok(Self::of(client, to, Buffer::try_alloc(client, bytes)?))
+    }
+
+    fn bytes(records: usize) -> Result<usize, Error> {
         let () = Self::CHECKED;
-        let bytes = records.checked_mul(T::WIRE).ok_or(Error::BadSize)?;
-        Ok(Self {
-            inner: Some((client, Buffer::alloc(client, bytes)?)),
+        records.checked_mul(T::WIRE).ok_or(Error::BadSize)
+    }
+
+    fn of(client: &'c Client, to: ComponentId, buffer: Buffer<'c>) -> Self {
+        Self {
+            inner: Some((client, buffer)),
             to,
             count: 0,
             records: PhantomData,
-        })
+        }
     }
 
     /// The empty batch: no buffer, no room.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use netstack::offload::received_payload;
 use netstack::pack::{Pool, Run};
 use netstack::sockets::{Event, Readiness};
-use netstack::stack::Stack;
+use netstack::stack::{Stack, TX_BATCH};
 use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
 use rt::sync::{Guard, Mutex};
 use stubs::nic::{RxFrame, TxFrame};
@@ -31,6 +31,8 @@ pub struct Net {
     pub stack: Stack<Buffer<'static>, Cbuf<'static>>,
     pub clock: Clock,
     card: stubs::nic::Client,
+    /// For the next frames that leave.
+    spare: Option<Batch<'static, TxFrame>>,
     /// The thread that waits in the driver.
     leader: Option<ThreadId>,
     /// Threads that wait for the leader, and for whom.
@@ -45,20 +47,27 @@ pub static NET: Mutex<Option<Net>> = Mutex::new(None);
 
 type Held = Guard<'static, Option<Net>>;
 
-/// Pages of our own pool.
-struct Pages;
+/// Pages of our own pool, as long as one for what hands frames over is set aside: frames that fill
+/// the pool and cannot leave it would stay for ever.
+struct Pages {
+    set_aside: bool,
+}
 
 impl Pool for Pages {
     type Page = Buffer<'static>;
     fn page(&mut self, bytes: usize) -> Option<Buffer<'static>> {
-        Buffer::try_alloc(rt::cbuf::client(), bytes).ok()
+        if self.set_aside {
+            Buffer::try_alloc(rt::cbuf::client(), bytes).ok()
+        } else {
+            None
+        }
     }
 }
 
 /// A buffer for a batch would be there without waiting. It is given back at once and stays in
 /// our freelist: what asks next gets it.
 fn buffer_at_hand() -> bool {
-    Pages.page(1).is_some()
+    Buffer::try_alloc(rt::cbuf::client(), 1).is_ok()
 }
 
 fn slice(page: &Cbuf<'static>, run: Run) -> Cbuf<'static> {
@@ -80,6 +89,7 @@ impl Net {
             stack,
             clock,
             card,
+            spare: None,
             leader: None,
             followers: Vec::with_capacity(ThreadId::MAX),
             driven: 0,
@@ -89,18 +99,28 @@ impl Net {
 
     fn flush(&mut self) {
         let now = self.clock.micros();
-        self.stack.tick(now, &mut Pages);
-        self.stack.flush(now, &mut Pages);
+        let mut pages = self.pages();
+        self.stack.tick(now, &mut pages);
+        self.stack.flush(now, &mut pages);
+    }
+
+    /// Sets a page aside for what leaves next, if there is one to have.
+    fn pages(&mut self) -> Pages {
+        if self.spare.is_none() {
+            let client = rt::cbuf::client();
+            self.spare = Batch::try_with_capacity(client, self.card.peer(), TX_BATCH).ok();
+        }
+        Pages {
+            set_aside: self.spare.is_some(),
+        }
     }
 
     /// Everything that is to be sent, as a batch; none without a buffer for it.
     fn take_frames(&mut self) -> Batch<'static, TxFrame> {
-        if self.stack.outgoing.is_empty() || !buffer_at_hand() {
+        if self.stack.outgoing.is_empty() || !self.pages().set_aside {
             return Batch::none();
         }
-        let client = rt::cbuf::client();
-        let count = self.stack.outgoing.len();
-        let Ok(mut batch) = Batch::with_capacity(client, self.card.peer(), count) else {
+        let Some(mut batch) = self.spare.take() else {
             return Batch::none();
         };
         self.stack.outgoing.drain(freeze, |page, run| {
@@ -125,11 +145,13 @@ impl Net {
                 if arrived.flags & COPIED != 0 {
                     self.stack.counters.copied += received_payload(&frame) as u64;
                 }
-                self.stack.ingest(&frame, verified, now, &mut Pages);
+                let mut pages = self.pages();
+                self.stack.ingest(&frame, verified, now, &mut pages);
             }
         }
-        self.stack.tick(now, &mut Pages);
-        self.stack.settle(now, &mut Pages);
+        let mut pages = self.pages();
+        self.stack.tick(now, &mut pages);
+        self.stack.settle(now, &mut pages);
     }
 
     /// Threads that have something to take.
@@ -278,7 +300,8 @@ pub fn until_event(
         }
         if net.stack.has_more() {
             let now = net.clock.micros();
-            net.stack.settle(now, &mut Pages);
+            let mut pages = net.pages();
+            net.stack.settle(now, &mut pages);
         }
     }
 }
@@ -291,8 +314,9 @@ fn hand_over(
     let net = relock(held)?;
     let mut batch = Batch::with_capacity(rt::cbuf::client(), component, EVENTS)?;
     let mut events: Vec<(u32, Event)> = Vec::with_capacity(EVENTS);
+    let mut pages = net.pages();
     net.stack
-        .collect(component.0, EVENTS, &mut Pages, |socket, event| {
+        .collect(component.0, EVENTS, &mut pages, |socket, event| {
             events.push((socket, event));
         });
     let mut runs = Vec::with_capacity(net.stack.inbox.len());

@@ -11,7 +11,7 @@ use crate::response::{
 };
 use crate::stats::{Counters, STATS_BYTES};
 use crate::status::{POST_ONLY, Refusal, Status};
-use crate::work::{Kind, Made, Work};
+use crate::work::{Kind, Made, Next, Work};
 
 /// What it takes to answer.
 pub struct Desk<'a, P: Platform> {
@@ -25,14 +25,15 @@ pub struct Desk<'a, P: Platform> {
 }
 
 impl<P: Platform> Desk<'_, P> {
-    /// Answers `work` on its connection. `false` when there is no page for the head just now, or
-    /// when the work is not ready; nothing has happened then.
+    /// Answers `work` on its connection. `false` when there is no page for the head just now, when
+    /// the work is not ready, or when more of its answer follows.
     pub fn answer(
         &mut self,
         work: &mut Work<P::Buffer>,
         connection: &mut Connection<P::Buffer>,
     ) -> bool {
         let room = match &work.kind {
+            Kind::Rest => return self.go_on(work, connection),
             Kind::Lookup { .. }
             | Kind::Run { .. }
             | Kind::Report(_)
@@ -61,9 +62,17 @@ impl<P: Platform> Desk<'_, P> {
             _ => None,
         };
         if let Some(body) = body.filter(|body| !work.head_only && !body.bytes().is_empty()) {
+            if let Some(rest) = &mut work.rest {
+                rest.sent = body.bytes().len() as u32;
+                work.kind = Kind::Rest;
+            }
             connection.queued += body.bytes().len() as u64;
             connection.parts += 1;
             self.outbox.send(socket, body);
+            if work.rest.is_some() {
+                connection.enter(Phase::Answering, self.now_ms);
+                return false;
+            }
         }
         if let Kind::Made(made) = &mut work.kind {
             for part in made.body.drain(..).filter(|part| !part.bytes().is_empty()) {
@@ -72,6 +81,47 @@ impl<P: Platform> Desk<'_, P> {
                 self.outbox.send(socket, part);
             }
         }
+        self.done(work, connection);
+        true
+    }
+
+    /// The next piece of an answer that has begun, if it is here; `true` with the last one.
+    #[cold]
+    fn go_on(
+        &mut self,
+        work: &mut Work<P::Buffer>,
+        connection: &mut Connection<P::Buffer>,
+    ) -> bool {
+        let Some(rest) = &mut work.rest else {
+            return true;
+        };
+        match core::mem::replace(&mut rest.next, Next::Unknown) {
+            Next::Unknown | Next::Ready(_) | Next::Asked => return false,
+            Next::Here(piece) => {
+                rest.sent += piece.bytes().len() as u32;
+                connection.queued += piece.bytes().len() as u64;
+                connection.parts += 1;
+                self.outbox.send(connection.socket, piece);
+                if rest.sent < rest.bytes {
+                    return false;
+                }
+                self.done(work, connection);
+            }
+            Next::Lost => {
+                // The head promised more: only an early end tells that it does not come.
+                self.outbox.put(CommandKind::Abort, connection.socket, 0);
+                self.counters.aborted += 1;
+                connection.enter(Phase::Aborted, self.now_ms);
+                connection.input.clear();
+                connection.body = None;
+            }
+        }
+        true
+    }
+
+    /// All of an answer has been sent.
+    fn done(&mut self, work: &Work<P::Buffer>, connection: &mut Connection<P::Buffer>) {
+        let socket = connection.socket;
         let class = status_of(&work.kind) / 100;
         if class != 1 {
             self.latency.note(P::ticks().wrapping_sub(work.since));
@@ -84,7 +134,6 @@ impl<P: Platform> Desk<'_, P> {
         } else {
             connection.enter(Phase::Answering, self.now_ms);
         }
-        true
     }
 
     #[cold]
@@ -124,7 +173,9 @@ fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
             media,
             body,
         } => {
-            let bytes = body.as_ref().map_or(0, |body| body.bytes().len());
+            let whole = work.rest.as_ref().map(|rest| rest.bytes as usize);
+            let bytes = || body.as_ref().map_or(0, |body| body.bytes().len());
+            let bytes = whole.unwrap_or_else(bytes);
             made(out, *status, stamp, *media, bytes);
             response::end(out, field);
         }
@@ -142,6 +193,7 @@ fn write<B: Buffer>(out: &mut Out<'_>, work: &Work<B>, stamp: &Stamp) {
         Kind::Continue => out.put(b"HTTP/1.1 100 Continue\r\n\r\n"),
         // These have been seen to elsewhere.
         Kind::Stats
+        | Kind::Rest
         | Kind::Lookup { .. }
         | Kind::Run { .. }
         | Kind::Report(_)
@@ -175,7 +227,7 @@ fn made(out: &mut Out<'_>, status: Status, stamp: &Stamp, media: u32, bytes: usi
 
 fn status_of<B>(kind: &Kind<B>) -> u16 {
     match kind {
-        Kind::File(_) | Kind::Stats => 200,
+        Kind::File(_) | Kind::Stats | Kind::Rest => 200,
         Kind::NotModified(_) => 304,
         Kind::Page { status, .. } | Kind::Made(Made { status, .. }) => status.code(),
         Kind::Refused(refusal) => refusal.status.code(),

@@ -20,6 +20,8 @@ pub struct File<B> {
 const PLACES: usize = 64;
 /// Longer paths are asked for each time.
 const PATH_MAX: usize = 64;
+/// Longer files as well: a reference to one keeps memory that may be wanted elsewhere.
+pub const KEPT_MAX: usize = 64 << 10;
 
 struct Kept<B> {
     path: Vec<u8>,

@@ -46,8 +46,15 @@ pub struct World {
     pub content_dead: bool,
     pub cgi_dead: bool,
     pub cgi_full: bool,
+    /// There is no memory to ask with.
+    pub short: bool,
     pub lookups: Vec<usize>,
     pub runs: Vec<usize>,
+    /// Bodies come in pieces of so many bytes; 0: in one.
+    pub piece: usize,
+    pub tag: u64,
+    /// What follows the first piece is nothing.
+    pub empty: bool,
     pub pages: usize,
     pub waiting: u32,
     pub asked_waiting: usize,
@@ -88,6 +95,21 @@ std::thread_local! {
 pub const MODIFIED: u64 = 784_111_777;
 pub const TAG: u64 = 0x0123_4567_89ab_cdef;
 
+impl World {
+    /// The length of a body, and its piece from a byte on.
+    fn cut(&self, body: Option<Vec<u8>>, from: u32) -> (u32, Option<Bytes>) {
+        let Some(body) = body else { return (0, None) };
+        let left = &body[from as usize..];
+        let piece = match self.piece {
+            _ if self.empty && from > 0 => 0,
+            0 => left.len(),
+            piece => piece,
+        };
+        let piece = Bytes::new(&left[..left.len().min(piece)]);
+        (body.len() as u32, Some(piece))
+    }
+}
+
 impl Platform for World {
     type Buffer = Bytes;
     type Page = Vec<u8>;
@@ -101,10 +123,10 @@ impl Platform for World {
     fn freeze(&mut self, page: Vec<u8>, bytes: usize) -> Bytes {
         Bytes::new(&page[..bytes])
     }
-    fn lookup(&mut self, asked: &mut Vec<Lookup<Bytes>>, found: &mut Vec<Found<Bytes>>) {
+    fn lookup(&mut self, asked: &mut Vec<Lookup<Bytes>>, found: &mut Vec<Found<Bytes>>) -> bool {
         self.lookups.push(asked.len());
-        if self.content_dead {
-            return;
+        if self.content_dead || self.short {
+            return self.short;
         }
         for lookup in asked.drain(..) {
             let (status, body) = match lookup.path.bytes() {
@@ -115,13 +137,19 @@ impl Platform for World {
                 b"/x" => (200, Some("x".into())),
                 _ => (404, Some("none".into())),
             };
+            let body = body.map(std::string::String::into_bytes);
+            let (bytes, body) = match status {
+                200 => self.cut(body, lookup.from),
+                _ => (0, body.map(|body| Bytes::new(&body))),
+            };
             found.push(Found {
                 token: lookup.token,
                 status,
                 media: 1,
                 modified: MODIFIED,
-                tag: TAG,
-                body: body.map(|b: std::string::String| Bytes::new(b.as_bytes())),
+                tag: TAG ^ self.tag,
+                bytes,
+                body,
             });
         }
         // Answers may come in any order, and more than was asked.
@@ -132,28 +160,37 @@ impl Platform for World {
             media: 99,
             modified: 0,
             tag: 0,
+            bytes: 0,
             body: None,
         });
+        false
     }
-    fn run(&mut self, asked: &mut Vec<Run<Bytes>>, pages: &mut Vec<Page<Bytes>>) {
+    fn run(&mut self, asked: &mut Vec<Run<Bytes>>, pages: &mut Vec<Page<Bytes>>) -> bool {
         self.runs.push(asked.len());
-        if self.cgi_dead {
-            return;
+        if self.cgi_dead || self.short {
+            return self.short;
         }
         for run in asked.drain(..) {
             let query = run.query.map_or(Vec::new(), |q| q.bytes().to_vec());
+            let (bytes, body) = self.cut(Some([b"cgi:", &query[..]].concat()), run.from);
             pages.push(Page {
                 token: run.token,
                 status: if self.cgi_full { 503 } else { 200 },
                 media: 2,
-                body: Some(Bytes::new(&[b"cgi:", &query[..]].concat())),
+                bytes,
+                body,
             });
         }
+        false
     }
-    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Bytes)> {
+    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Result<(u32, Bytes), Lack> {
         self.reports += 1;
         let text = std::format!("{format:?} {own:?}");
-        (!self.observer_dead).then(|| (7, Bytes::new(text.as_bytes())))
+        match (self.observer_dead, self.short) {
+            (true, _) => Err(Lack::Answer),
+            (_, true) => Err(Lack::Memory),
+            _ => Ok((7, Bytes::new(text.as_bytes()))),
+        }
     }
     fn choose(&mut self, words: &[u8]) -> Option<(u32, Bytes)> {
         let status = if words == b"policy=limited" { 200 } else { 400 };

@@ -19,8 +19,8 @@ use rt::abi;
 use rt::cbuf::{Batch, Cbuf};
 use stubs::{cbuf, cgi, content, net, observe as observer, sched, stitch, supervisor};
 use webserver::platform::{
-    Buffer, Clock, Event, Format, Found, Lookup, Machine, PAGE_BYTES, Page, Piece, Platform, Run,
-    Stretch,
+    Buffer, Clock, Event, Format, Found, Lack, Lookup, Machine, PAGE_BYTES, Page, Piece, Platform,
+    Run, Stretch,
 };
 use webserver::server::Server;
 use webserver::settings::Settings;
@@ -38,6 +38,8 @@ const ASK_MAX: usize = 128;
 /// Most pieces of uploads in one invocation.
 const PIECES_MAX: usize = 512;
 const RESTART: Duration = Duration::from_secs(1);
+/// Between two tries to find a page for commands.
+const RETRY: Duration = Duration::from_millis(2);
 
 fn start(_: &'static StartInfo) -> Result<(), Error> {
     Ok(())
@@ -69,10 +71,11 @@ fn run(settings: Settings) -> Result<core::convert::Infallible, Error> {
     rt::println!("listening on port {}", settings.port);
     loop {
         let commands = server.commands();
-        let count = commands.len().min(COMMANDS_MAX);
-        let mut batch = Batch::none();
+        let batch = world.handed_over(commands.len().min(COMMANDS_MAX))?;
+        let short = !commands.is_empty() && batch.is_none();
+        let mut batch = batch.unwrap_or(Batch::none());
+        let count = commands.len().min(batch.capacity());
         if count > 0 {
-            batch = Batch::with_capacity(rt::cbuf::client(), net.peer(), count)?;
             for command in commands.drain(..count) {
                 batch.push(net::Command {
                     kind: command.kind as u32,
@@ -84,10 +87,13 @@ fn run(settings: Settings) -> Result<core::convert::Infallible, Error> {
         }
         let deadline = match commands.is_empty() {
             true => timer.deadline(server.deadline_ms()),
+            // What others hold comes back.
+            false if short => rt::time::after(RETRY),
             false => 0,
         };
         let events = net.exchange(batch, deadline)?;
         let events = events.filter_map(|event| event.ok().and_then(understood));
+        world.set_aside()?;
         server.handle(timer.clock(), events, &mut world);
     }
 }
@@ -153,6 +159,9 @@ impl Buffer for Shared {
 /// Who can be invoked. What the image does not offer is `None`, and its pages are 502.
 struct World {
     net: net::Client,
+    /// Memory for the next commands, set aside before anything else takes some: a server that waited
+    /// for memory of its own here would wait for itself.
+    spare: Option<Batch<'static, net::Command>>,
     content: Option<content::Client>,
     cgi: Option<cgi::Client>,
     sched: Option<sched::Client>,
@@ -166,6 +175,7 @@ impl World {
     fn new(net: net::Client) -> Self {
         Self {
             net,
+            spare: None,
             content: content::Client::bind().ok(),
             cgi: cgi::Client::bind().ok(),
             sched: sched::Client::bind().ok(),
@@ -176,17 +186,54 @@ impl World {
         }
     }
 
+    /// Sees to it that there is a page for commands, if there is one to have.
+    fn set_aside(&mut self) -> Result<(), Error> {
+        if self.spare.is_none() {
+            match Batch::try_with_capacity(rt::cbuf::client(), self.net.peer(), 1) {
+                Ok(page) => self.spare = Some(page),
+                Err(Error::NoMemory) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch for so many commands, or as many as there is memory for; `None` for none at all.
+    fn handed_over(
+        &mut self,
+        commands: usize,
+    ) -> Result<Option<Batch<'static, net::Command>>, Error> {
+        if commands == 0 {
+            return Ok(None);
+        }
+        self.set_aside()?;
+        let few = self
+            .spare
+            .as_ref()
+            .is_some_and(|s| commands <= s.capacity());
+        if !few {
+            let client = rt::cbuf::client();
+            match Batch::try_with_capacity(client, self.net.peer(), commands) {
+                Ok(batch) => return Ok(Some(batch)),
+                Err(Error::NoMemory) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.spare.take())
+    }
+
     fn lookup_some(
         &self,
         asked: impl ExactSizeIterator<Item = Lookup<Shared>>,
         found: &mut Vec<Found<Shared>>,
     ) -> Result<(), Error> {
         let content = self.content.as_ref().ok_or(Error::NotFound)?;
-        let mut batch = Batch::with_capacity(rt::cbuf::client(), content.peer(), asked.len())?;
+        let mut batch = Batch::try_with_capacity(rt::cbuf::client(), content.peer(), asked.len())?;
         for lookup in asked {
             batch.push(content::Lookup {
                 token: lookup.token,
                 path: Some(lookup.path.0),
+                from: lookup.from,
             })?;
         }
         found.extend(content.lookup(batch)?.flatten().map(|f| Found {
@@ -195,6 +242,7 @@ impl World {
             media: f.media,
             modified: f.modified,
             tag: f.tag,
+            bytes: f.bytes,
             body: f.body.map(Shared),
         }));
         Ok(())
@@ -206,18 +254,20 @@ impl World {
         pages: &mut Vec<Page<Shared>>,
     ) -> Result<(), Error> {
         let cgi = self.cgi.as_ref().ok_or(Error::NotFound)?;
-        let mut batch = Batch::with_capacity(rt::cbuf::client(), cgi.peer(), asked.len())?;
+        let mut batch = Batch::try_with_capacity(rt::cbuf::client(), cgi.peer(), asked.len())?;
         for run in asked {
             batch.push(cgi::Request {
                 token: run.token,
                 method: if run.head_only { 2 } else { 1 },
                 query: run.query.map(|query| query.0),
+                from: run.from,
             })?;
         }
         pages.extend(cgi.run(batch)?.flatten().map(|p| Page {
             token: p.token,
             status: p.status,
             media: p.media,
+            bytes: p.bytes,
             body: p.body.map(Shared),
         }));
         Ok(())
@@ -238,7 +288,7 @@ impl World {
         });
         let all = own.iter().chain(net.as_ref().into_iter().flatten());
         let client = rt::cbuf::client();
-        let mut batch = Batch::with_capacity(client, observer.peer(), all.clone().count())?;
+        let mut batch = Batch::try_with_capacity(client, observer.peer(), all.clone().count())?;
         for &(which, value) in all {
             batch.push(observer::Figure { which, value })?;
         }
@@ -295,6 +345,8 @@ impl Platform for World {
     type Page = rt::cbuf::Buffer<'static>;
 
     fn page(&mut self) -> Option<Self::Page> {
+        // Heads would have to wait for what hands them over, and nobody else frees them.
+        self.spare.as_ref()?;
         rt::cbuf::Buffer::try_alloc(rt::cbuf::client(), PAGE_BYTES).ok()
     }
 
@@ -302,28 +354,40 @@ impl Platform for World {
         Shared(page.freeze(bytes))
     }
 
-    fn lookup(&mut self, asked: &mut Vec<Lookup<Shared>>, found: &mut Vec<Found<Shared>>) {
+    fn lookup(&mut self, asked: &mut Vec<Lookup<Shared>>, found: &mut Vec<Found<Shared>>) -> bool {
+        let mut short = false;
         while !asked.is_empty() {
             let some = asked.drain(..asked.len().min(ASK_MAX));
-            if let Err(error) = self.lookup_some(some, found) {
-                rt::println!("content: {error}");
+            match self.lookup_some(some, found) {
+                Err(Error::NoMemory) => short = true,
+                Err(error) => rt::println!("content: {error}"),
+                Ok(()) => {}
             }
         }
+        short
     }
 
-    fn run(&mut self, asked: &mut Vec<Run<Shared>>, pages: &mut Vec<Page<Shared>>) {
+    fn run(&mut self, asked: &mut Vec<Run<Shared>>, pages: &mut Vec<Page<Shared>>) -> bool {
+        let mut short = false;
         while !asked.is_empty() {
             let some = asked.drain(..asked.len().min(ASK_MAX));
-            if let Err(error) = self.run_some(some, pages) {
-                rt::println!("cgi: {error}");
+            match self.run_some(some, pages) {
+                Err(Error::NoMemory) => short = true,
+                Err(error) => rt::println!("cgi: {error}"),
+                Ok(()) => {}
             }
         }
+        short
     }
 
-    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Shared)> {
-        let told = self.reported(format, own);
-        told.inspect_err(|error| rt::println!("observe: {error}"))
-            .ok()
+    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Result<(u32, Shared), Lack> {
+        self.reported(format, own).map_err(|error| match error {
+            Error::NoMemory => Lack::Memory,
+            error => {
+                rt::println!("observe: {error}");
+                Lack::Answer
+            }
+        })
     }
 
     fn choose(&mut self, words: &[u8]) -> Option<(u32, Shared)> {

@@ -24,17 +24,21 @@ pub trait Platform {
     /// Makes the first `bytes` of a page immutable.
     fn freeze(&mut self, page: Self::Page, bytes: usize) -> Self::Buffer;
     /// Asks the content component, in as few invocations as it takes. What gets no answer has
-    /// failed. Both drain what is asked.
+    /// failed, or, if `true` is answered, lacked memory. Both drain what is asked.
     fn lookup(
         &mut self,
         asked: &mut Vec<Lookup<Self::Buffer>>,
         found: &mut Vec<Found<Self::Buffer>>,
-    );
+    ) -> bool;
     /// Asks the CGI component likewise.
-    fn run(&mut self, asked: &mut Vec<Run<Self::Buffer>>, pages: &mut Vec<Page<Self::Buffer>>);
+    fn run(
+        &mut self,
+        asked: &mut Vec<Run<Self::Buffer>>,
+        pages: &mut Vec<Page<Self::Buffer>>,
+    ) -> bool;
     /// What the observer tells of the machine and of `own` figures, which are numbered as in
-    /// [`observe::served`]: media number and text. `None` where nobody answers.
-    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Option<(u32, Self::Buffer)>;
+    /// [`observe::served`]: media number and text.
+    fn report(&mut self, format: Format, own: &[(u32, u64)]) -> Result<(u32, Self::Buffer), Lack>;
     /// Hands a choice of policy on: status and a sentence. `None` where nobody answers.
     fn choose(&mut self, words: &[u8]) -> Option<(u32, Self::Buffer)>;
     /// Hands pieces of uploads to whoever makes panoramas, and takes the answers that are done.
@@ -53,6 +57,15 @@ pub trait Platform {
     fn machine(&mut self) -> Machine;
 }
 
+/// Why there is no report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lack {
+    /// There is no memory for it now.
+    Memory,
+    /// Nobody answers.
+    Answer,
+}
+
 /// What the observer writes, numbered as in its interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -65,10 +78,11 @@ impl Format {
     pub const ALL: [Self; 2] = [Self::Prometheus, Self::Json];
 }
 
-/// A file that is wanted. `token` comes back with the answer.
+/// A file that is wanted, from one of its bytes on. `token` comes back with the answer.
 pub struct Lookup<B> {
     pub token: u32,
     pub path: B,
+    pub from: u32,
 }
 
 /// The content component's answer.
@@ -79,14 +93,18 @@ pub struct Found<B> {
     pub media: u32,
     pub modified: u64,
     pub tag: u64,
+    /// Of the whole file.
+    pub bytes: u32,
+    /// As many bytes from the one that was asked for on as there is memory for.
     pub body: Option<B>,
 }
 
-/// A dynamic page that is wanted.
+/// A dynamic page that is wanted, from one of its bytes on.
 pub struct Run<B> {
     pub token: u32,
     pub head_only: bool,
     pub query: Option<B>,
+    pub from: u32,
 }
 
 /// The CGI component's answer.
@@ -94,6 +112,8 @@ pub struct Page<B> {
     pub token: u32,
     pub status: u32,
     pub media: u32,
+    /// Of the whole page.
+    pub bytes: u32,
     pub body: Option<B>,
 }
 

@@ -4,6 +4,7 @@
 mod ask;
 mod intake;
 mod reap;
+mod rest;
 mod share;
 mod upload;
 
@@ -44,8 +45,6 @@ pub struct Server<P: Platform> {
     pages: Vec<Page<P::Buffer>>,
     /// Places whose input waits for room.
     backlog: Vec<usize>,
-    /// When dynamic pages that there was no memory for are asked for again.
-    retry_ms: u64,
     cache: Cache<P::Buffer>,
     stamp: Stamp,
     counters: Counters,
@@ -78,7 +77,6 @@ impl<P: Platform> Server<P> {
             runs: Vec::new(),
             pages: Vec::new(),
             backlog: Vec::new(),
-            retry_ms: 0,
             cache: Cache::default(),
             stamp: Stamp::default(),
             counters: Counters::default(),
@@ -131,7 +129,7 @@ impl<P: Platform> Server<P> {
         };
         if self.backlog.iter().any(can_resume) {
             0
-        } else if self.works.is_empty() && self.uploads.is_idle() {
+        } else if self.uploads.is_idle() && !self.needs_a_round() {
             self.check_ms
         } else {
             self.check_ms.min(self.clock.ms + RETRY_MS)

@@ -5,6 +5,7 @@ mod bounds;
 mod failures;
 mod observing;
 mod properties;
+mod rests;
 mod uploads;
 
 use std::string::String;

@@ -21,6 +21,38 @@ pub struct Work<B> {
     pub kind: Kind<B>,
     /// When it was understood, in ticks.
     pub since: u64,
+    /// What is asked for later: all of a body for which there is no memory, or what follows the
+    /// first piece of one that does not come in one piece.
+    pub rest: Option<Box<Rest<B>>>,
+}
+
+/// A body that is asked for later, piece by piece, each when the last one has left. Between the
+/// questions it keeps no buffer: who waits for memory shall not be why there is none.
+pub struct Rest<B> {
+    /// A path for the content component, a query for the CGI component.
+    pub text: Vec<u8>,
+    /// That of the file; `None` for a dynamic page.
+    pub tag: Option<u64>,
+    /// Of the whole body, and of what was sent.
+    pub bytes: u32,
+    pub sent: u32,
+    pub next: Next<B>,
+    /// Since when there is no memory for the next piece, and when it is asked for again, in
+    /// milliseconds.
+    pub lacks_since_ms: Option<u64>,
+    pub again_ms: u64,
+}
+
+/// What is known of the next piece.
+pub enum Next<B> {
+    Unknown,
+    /// To ask, with the text in a buffer unless it is empty.
+    Ready(Option<B>),
+    /// It has been asked for.
+    Asked,
+    Here(B),
+    /// It will not come.
+    Lost,
 }
 
 /// What the answer is, or who is to say.
@@ -30,15 +62,14 @@ pub enum Kind<B> {
         path: Option<B>,
         condition: Option<Box<Condition>>,
     },
-    /// To ask the CGI component; asked again for a while when it has no memory.
+    /// To ask the CGI component; nothing is an empty query.
     Run {
         query: Option<B>,
-        since_ms: u64,
-        /// It had no memory the last time.
-        again: bool,
     },
     File(Rc<File<B>>),
     NotModified(Rc<File<B>>),
+    /// An answer whose beginning has been sent: its [`Work::rest`] follows.
+    Rest,
     /// A body from a component, of no file.
     Page {
         status: Status,

@@ -19,8 +19,9 @@ pub enum Accel {
     /// TCG with a clock that counts instructions: one each nanosecond
     #[value(skip)]
     Counted,
-    /// TCG where each instruction takes 16 nanoseconds: what runs takes the same time however busy
-    /// this machine is, and who serves it from outside is fast beside it
+    /// TCG where each instruction takes 16 nanoseconds and the clock never runs ahead of ours: what
+    /// runs takes the same time however busy this machine is, and who serves it from outside is fast
+    /// beside it
     #[value(skip)]
     Slow,
 }
@@ -53,7 +54,7 @@ impl Machine {
         };
         let count = match self.accel {
             Accel::Counted => Some("shift=0,sleep=off"),
-            Accel::Slow => Some("shift=4"),
+            Accel::Slow => Some("shift=4,align=on"),
             Accel::Auto | Accel::Tcg | Accel::Kvm => None,
         };
         let accel = match (kvm, count.is_some()) {

@@ -54,6 +54,7 @@ pub fn interference() -> Client {
 pub fn terms(client: u32) -> Terms {
     Terms {
         least: if client == WEB { 150 } else { 5 },
+        start: 0,
         most: u64::MAX,
         fixed: 0,
         priority: if client == WEB { 20 } else { 10 },

@@ -20,7 +20,8 @@ pub const BYTES_DEFAULT: usize = 1024;
 /// server goes on.
 pub const CRASH: &[u8] = b"crash";
 
-const BLOCK: usize = 256;
+/// Parts of a page begin at multiples of this.
+pub const BLOCK: usize = 256;
 
 /// The length that `bytes=N` asks for; an empty query asks for [`BYTES_DEFAULT`].
 pub fn wanted(query: &[u8]) -> Result<usize, &'static str> {
@@ -43,10 +44,12 @@ pub fn wanted(query: &[u8]) -> Result<usize, &'static str> {
     Ok(value)
 }
 
-/// Fills a page from its beginning. Blocks of constant pattern, so that it is vectorised.
-pub fn fill(page: &mut [u8]) {
-    for (block, bytes) in page.chunks_mut(BLOCK).enumerate() {
-        let flip = block as u8;
+/// Fills a part of a page that begins `from` bytes in, a multiple of [`BLOCK`]. Blocks of constant
+/// pattern, so that it is vectorised.
+pub fn fill(from: usize, part: &mut [u8]) {
+    let first = from / BLOCK;
+    for (block, bytes) in part.chunks_mut(BLOCK).enumerate() {
+        let flip = (first + block) as u8;
         for (i, byte) in bytes.iter_mut().enumerate() {
             *byte = 32 + ((i as u8 ^ flip) & 63);
         }
@@ -93,9 +96,14 @@ mod tests {
     fn pages_follow_the_formula() {
         for length in [0, 1, 255, 256, 257, 1024, 70_001] {
             let mut page = std::vec![0; length];
-            fill(&mut page);
+            fill(0, &mut page);
             for (i, byte) in page.iter().enumerate() {
                 assert_eq!(usize::from(*byte), 32 + ((i ^ (i / 256)) % 64));
+            }
+            for from in (0..length).step_by(BLOCK) {
+                let mut part = std::vec![0; (length - from).min(700)];
+                fill(from, &mut part);
+                assert_eq!(part, page[from..from + part.len()]);
             }
         }
     }

@@ -1,12 +1,13 @@
 //! The CGI component: generates pages in a domain of its own, invoked with many requests at
-//! once. It has no thread; each page is a fresh CBUF of its pool.
+//! once. It has no thread; each page is a fresh CBUF of its pool, or as much of the page as the pool
+//! has room for: what follows is asked for when that has left.
 
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
-use cgi::{CRASH, fill, wanted};
-use core::sync::atomic::{AtomicBool, Ordering};
+use cgi::{BLOCK, BYTES_MAX, CRASH, fill, wanted};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rt::abi::start::StartInfo;
 use rt::abi::{ComponentId, Error};
 use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
@@ -21,6 +22,13 @@ rt::component! {
 const REQUESTS_MAX: usize = 1024;
 
 const TEXT: u32 = 2;
+/// The request's method, whose answer says how long the page is and shows nothing of it.
+const HEAD: u32 = 2;
+
+/// The shortest part of a page.
+const PART_LEAST: usize = 4096;
+/// The longest part that there was room for last; a longer one is tried again with the next.
+static FOUND: AtomicUsize = AtomicUsize::new(BYTES_MAX);
 
 /// The description allows [`CRASH`].
 static MAY_CRASH: AtomicBool = AtomicBool::new(false);
@@ -48,14 +56,15 @@ impl Server for Pages {
             return Ok(Batch::none());
         }
         let count = requests.len().min(REQUESTS_MAX);
-        let mut responses = Batch::with_capacity(rt::cbuf::client(), caller, count)?;
+        let mut responses = Batch::try_with_capacity(rt::cbuf::client(), caller, count)?;
         // A record that names a buffer which is not the caller's to pass gets no answer.
         for request in requests.take(count).flatten() {
-            let (status, body) = page(&request);
+            let (status, bytes, body) = page(&request);
             responses.push(Response {
                 token: request.token,
                 status,
                 media: TEXT,
+                bytes: bytes as u32,
                 body,
             })?;
         }
@@ -63,17 +72,28 @@ impl Server for Pages {
     }
 }
 
-/// Status and body. GET and HEAD differ in nothing here: what a HEAD answer says of its body is
-/// what GET's would be, and the server keeps the body to itself.
-fn page(request: &Request) -> (u32, Option<Cbuf<'static>>) {
+/// Status, length and body, or what there is room for of the body.
+fn page(request: &Request) -> (u32, usize, Option<Cbuf<'static>>) {
     let query = request.query.as_deref().unwrap_or_default();
     // Relaxed: see `start`.
     if query == CRASH && MAY_CRASH.load(Ordering::Relaxed) {
         crash();
     }
+    let from = request.from as usize;
     match wanted(query) {
-        Ok(bytes) => made(200, bytes, fill),
-        Err(why) => made(400, why.len(), |room| room.copy_from_slice(why.as_bytes())),
+        Ok(bytes) if from < bytes && from.is_multiple_of(BLOCK) => {
+            let wanted = match request.method {
+                HEAD => (bytes - from).min(PART_LEAST),
+                _ => bytes - from,
+            };
+            match part(from, wanted) {
+                Ok(part) => (200, bytes, Some(part)),
+                Err(_) => (503, bytes, None),
+            }
+        }
+        Ok(0) => (200, 0, None),
+        Ok(_) => said("There is no such part of the page.\n"),
+        Err(why) => said(why),
     }
 }
 
@@ -84,17 +104,38 @@ fn crash() -> ! {
     panic!("a request asked for it")
 }
 
-/// A body in a fresh buffer; 503 while the pool is exhausted, since waiting here would keep the
-/// server from the very events that free memory.
-fn made(status: u32, bytes: usize, write: impl FnOnce(&mut [u8])) -> (u32, Option<Cbuf<'static>>) {
-    if bytes == 0 {
-        return (status, None);
+/// Up to `wanted` bytes of a page in a fresh buffer. [`Error::NoMemory`] while the pool is exhausted,
+/// since waiting here would keep the server from the very events that free memory.
+fn part(from: usize, wanted: usize) -> Result<Cbuf<'static>, Error> {
+    let mut bytes = wanted;
+    if wanted > PART_LEAST {
+        // Relaxed: a hint.
+        bytes = wanted.min(2 * FOUND.load(Ordering::Relaxed));
     }
-    match Buffer::try_alloc(rt::cbuf::client(), bytes) {
-        Ok(mut buffer) => {
-            write(&mut buffer[..bytes]);
-            (status, Some(buffer.freeze(bytes)))
+    loop {
+        match Buffer::try_alloc(rt::cbuf::client(), bytes) {
+            Ok(mut buffer) => {
+                if wanted > PART_LEAST {
+                    FOUND.store(bytes.next_power_of_two(), Ordering::Relaxed);
+                }
+                fill(from, &mut buffer[..bytes]);
+                return Ok(buffer.freeze(bytes));
+            }
+            Err(Error::NoMemory) if bytes > PART_LEAST => {
+                bytes = (bytes.next_power_of_two() / 2).max(PART_LEAST);
+            }
+            Err(error) => return Err(error),
         }
-        Err(_) => (503, None),
+    }
+}
+
+/// What is wrong with a request.
+fn said(why: &str) -> (u32, usize, Option<Cbuf<'static>>) {
+    match Buffer::try_alloc(rt::cbuf::client(), why.len()) {
+        Ok(mut buffer) => {
+            buffer[..why.len()].copy_from_slice(why.as_bytes());
+            (400, why.len(), Some(buffer.freeze(why.len())))
+        }
+        Err(_) => (503, 0, None),
     }
 }

@@ -1,14 +1,17 @@
-//! The content component: puts every file into a CBUF at START and hands references out. It
-//! has no thread; a lookup copies nothing. The argument `largest=BYTES` leaves larger files out.
+//! The content component: puts files into CBUFs at START and hands references out. It has no
+//! thread; a lookup of a file that is kept copies nothing. Large files are kept while the pool has
+//! room for them; otherwise they are made again piece by piece, as large as there is memory for.
+//! The argument `largest=BYTES` leaves larger files out.
 
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
-use content::{FILES, MISSING, lookup, tag};
+use content::{FILES, File, MISSING, Source, lookup};
 use rt::abi::start::StartInfo;
 use rt::abi::{ComponentId, Error};
 use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
+use rt::sync::Mutex;
 use spin::Once;
 use stubs::content::{Found, INTERFACE, Lookup, Server, serve};
 
@@ -19,11 +22,22 @@ rt::component! {
 
 /// Most paths answered in one invocation.
 const LOOKUPS_MAX: usize = 1024;
+/// Files up to this length are always kept; the pool's least size has room for them.
+const SMALL: usize = 64 << 10;
+/// The longest and the shortest piece of a file that is not kept.
+const PIECE_MOST: usize = 64 << 10;
+const PIECE_LEAST: usize = 4 << 10;
 
-/// A file in memory that everyone may read.
+/// A file that everyone may read.
 struct Kept {
-    body: Cbuf<'static>,
+    body: Body,
     tag: u64,
+}
+
+enum Body {
+    Small(Cbuf<'static>),
+    /// `None` while it is not kept.
+    Large(Mutex<Option<Cbuf<'static>>>),
 }
 
 struct Shelf {
@@ -48,21 +62,24 @@ fn fill() -> Result<Shelf, Error> {
     let mut files = heapless::Vec::new();
     for (at, file) in FILES.iter().enumerate() {
         let bytes = file.source.bytes();
-        if bytes > largest && at != MISSING {
-            files.push(None).map_err(|_| Error::NoMemory)?;
-            continue;
-        }
-        // Waiting would not help: nobody gives back what only this component has.
-        let mut buffer = Buffer::try_alloc(rt::cbuf::client(), bytes).inspect_err(|error| {
-            rt::println!("the pool has no room for {}: {error}", file.path);
-        })?;
-        file.source.write(&mut buffer[..bytes]);
-        let tag = tag(&buffer[..bytes]);
-        let body = buffer.freeze(bytes);
+        let kept = if bytes > largest && at != MISSING {
+            None
+        } else {
+            // Waiting would not help: nobody gives back what only this component has.
+            let body = made(file, 0, bytes);
+            let body = if bytes > SMALL {
+                Body::Large(Mutex::new(body.ok()))
+            } else {
+                let body = body.inspect_err(|error| {
+                    rt::println!("the pool has no room for {}: {error}", file.path);
+                })?;
+                Body::Small(body)
+            };
+            let tag = file.source.tag();
+            Some(Kept { body, tag })
+        };
         // As many places as files.
-        files
-            .push(Some(Kept { body, tag }))
-            .map_err(|_| Error::NoMemory)?;
+        files.push(kept).map_err(|_| Error::NoMemory)?;
     }
     Ok(Shelf {
         files,
@@ -70,10 +87,78 @@ fn fill() -> Result<Shelf, Error> {
     })
 }
 
+/// A part of a file in a fresh buffer.
+fn made(file: &File, from: usize, bytes: usize) -> Result<Cbuf<'static>, Error> {
+    let mut buffer = Buffer::try_alloc(rt::cbuf::client(), bytes)?;
+    file.source.write(from, &mut buffer[..bytes]);
+    Ok(buffer.freeze(bytes))
+}
+
 fn answer(call: rt::Call) -> rt::Reply {
     match SHELF.get() {
         Some(shelf) => serve(shelf, call),
         None => Err(Error::BadState),
+    }
+}
+
+impl Shelf {
+    /// Lets go of large files where the pool was made smaller than what it holds: what is needed
+    /// to answer would not be there.
+    fn give_way(&self) -> Result<(), Error> {
+        for kept in self.files.iter().flatten() {
+            let Body::Large(place) = &kept.body else {
+                continue;
+            };
+            let mut place = place.lock();
+            if place.is_some() {
+                let (limit, held) = stubs::cbuf::Client::bind()?.pool()?;
+                if held > limit {
+                    *place = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be had of a file from one of its bytes on; [`Error::NoMemory`] now.
+    fn part(&self, file: &File, body: &Body, from: usize) -> Result<Option<Cbuf<'static>>, Error> {
+        let bytes = file.source.bytes();
+        if from >= bytes {
+            return Ok(None);
+        }
+        let large = match body {
+            Body::Small(body) => return Ok(Some(body.slice(from..bytes))),
+            Body::Large(place) => place.lock(),
+        };
+        if let Some(body) = &*large {
+            return Ok(Some(body.slice(from..bytes)));
+        }
+        drop(large);
+        if let Some(body) = self.beginning(file, from) {
+            return Ok(Some(body));
+        }
+        let mut piece = PIECE_MOST;
+        loop {
+            match made(file, from, piece.min(bytes - from)) {
+                Err(Error::NoMemory) if piece > PIECE_LEAST => piece /= 2,
+                made => return made.map(Some),
+            }
+        }
+    }
+
+    /// A generated file that is kept is the beginning of all longer ones.
+    fn beginning(&self, file: &File, from: usize) -> Option<Cbuf<'static>> {
+        let generated = |file: &File| matches!(file.source, Source::Generated(_));
+        let others = FILES.iter().zip(&self.files);
+        let mut kept = others.filter_map(|(other, kept)| {
+            let bytes = other.source.bytes();
+            match &kept.as_ref()?.body {
+                Body::Small(body) if generated(other) && bytes > from => Some((body, bytes)),
+                _ => None,
+            }
+        });
+        let (body, bytes) = kept.next().filter(|_| generated(file))?;
+        Some(body.slice(from..bytes))
     }
 }
 
@@ -86,8 +171,9 @@ impl Server for Shelf {
         if paths.is_empty() {
             return Ok(Batch::none());
         }
+        self.give_way()?;
         let count = paths.len().min(LOOKUPS_MAX);
-        let mut found = Batch::with_capacity(rt::cbuf::client(), caller, count)?;
+        let mut found = Batch::try_with_capacity(rt::cbuf::client(), caller, count)?;
         // A record that names a buffer which is not the caller's to pass gets no answer.
         for asked in paths.take(count).flatten() {
             let path = asked.path.as_deref().unwrap_or_default();
@@ -96,13 +182,18 @@ impl Server for Shelf {
                 Some(found) => (200, found),
                 None => (404, kept(MISSING).ok_or(Error::BadState)?),
             };
+            let (status, body) = match self.part(&FILES[at], &file.body, asked.from as usize) {
+                Ok(body) => (status, body),
+                Err(_) => (503, None),
+            };
             found.push(Found {
                 token: asked.token,
                 status,
                 media: FILES[at].media,
                 modified: self.modified,
                 tag: file.tag,
-                body: Some(file.body.clone()),
+                bytes: FILES[at].source.bytes() as u32,
+                body,
             })?;
         }
         Ok(found)

@@ -407,10 +407,11 @@ impl<'a> Builder<'a> {
                 let priority = u64::from(self.image.priority_in(id));
                 let base = u64::from(id.0) | priority << 32;
                 let pages = pool.pages | pool.max << 32;
+                let least = u64::from(id.0) | pool.least << 32;
                 let reach = self.image.reached(id);
                 let grants = &mut draft.grants;
                 grants.grant(&format!("pool:{name}"), CPtr::NULL, base, pages)?;
-                grants.grant(&format!("reach:{name}"), CPtr::NULL, u64::from(id.0), reach)?;
+                grants.grant(&format!("reach:{name}"), CPtr::NULL, least, reach)?;
             }
         }
         Ok(())

@@ -89,9 +89,7 @@ impl Image {
             let sizes = limits::heap_ok(start)
                 && (start == max || limits::heap_range_ok(start, max))
                 && limits::stack_ok(component.stack_bytes)
-                && component
-                    .pool
-                    .is_none_or(|p| limits::pool_ok(p.pages, p.max))
+                && component.pool.is_none_or(|pool| limits::pool_ok(&pool))
                 && component
                     .memory
                     .is_none_or(|m| limits::memory_ok(m.bytes, m.align))

@@ -141,12 +141,14 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
     }
     let pool = one.pool.as_ref().map(|p| Pool {
         pages: p.pages,
+        least: p.least.unwrap_or(p.pages),
         max: p.max.unwrap_or(p.pages),
     });
-    if let Some(Pool { pages, max }) = pool.filter(|p| !limits::pool_ok(p.pages, p.max)) {
+    if let Some(Pool { pages, least, max }) = pool.filter(|pool| !limits::pool_ok(pool)) {
         out.push(Problem::BadPool {
             component: name(),
             pages,
+            least,
             max,
         });
     }

@@ -61,7 +61,10 @@ pub struct Edge {
 /// A CBUF pool, in pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pool {
+    /// At start.
     pub pages: u64,
+    /// No policy goes below this.
+    pub least: u64,
     pub max: u64,
 }
 

@@ -2,6 +2,8 @@
 
 use abi::layout::{DEVICES, HEAP, MAX_CBUFS, OWN_SPACE_BYTES, OWNED_BYTES, PAGE, STACK_STRIDE};
 
+use crate::Pool;
+
 pub(crate) use abi::start::{ARGUMENT_BYTES, MAX_GRANTS, MAX_IMPORTS, NAME_BYTES};
 
 /// So that the longest grant name made from it, `thread:NAME.NN` or `cbuf-pdpt:NAME`, fits.
@@ -41,8 +43,11 @@ pub(crate) fn stack_ok(bytes: u64) -> bool {
     whole_pages(bytes) && (PAGE as u64..=MAX_STACK_BYTES).contains(&bytes)
 }
 
-pub(crate) fn pool_ok(pages: u64, max: u64) -> bool {
-    pages > 0 && pages <= max && max <= MAX_POOL_PAGES
+pub(crate) fn pool_ok(pool: &Pool) -> bool {
+    0 < pool.least
+        && pool.least <= pool.pages
+        && pool.pages <= pool.max
+        && pool.max <= MAX_POOL_PAGES
 }
 
 /// Where nobody says: the largest page that fits.

@@ -102,6 +102,7 @@ pub enum Problem {
     BadPool {
         component: String,
         pages: u64,
+        least: u64,
         max: u64,
     },
     BadMemory {
@@ -346,11 +347,12 @@ impl fmt::Display for Problem {
             BadPool {
                 component,
                 pages,
+                least,
                 max,
             } => {
                 write!(
                     f,
-                    "component `{component}`: a pool of {pages} to {max} pages is not within 1 to {} pages",
+                    "component `{component}`: a pool of {pages} pages, {least} at least and {max} at most, is not in order within 1 to {} pages",
                     limits::MAX_POOL_PAGES
                 )
             }

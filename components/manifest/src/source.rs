@@ -58,6 +58,8 @@ pub struct ComponentSource {
 pub struct PoolSource {
     /// At start.
     pub pages: u64,
+    /// What it cannot do without; `pages` where absent.
+    pub least: Option<u64>,
     /// What the policy may raise it to; `pages` where absent.
     pub max: Option<u64>,
 }

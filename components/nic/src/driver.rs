@@ -112,13 +112,27 @@ impl<S: Store> Driver<S> {
         }
     }
 
+    /// How many receive buffers should be with the device from now on. What is there stays until
+    /// something is received into it.
+    pub fn set_wanted(&mut self, wanted: usize) {
+        self.wanted = wanted.clamp(1, self.rx.out() + self.rx.room());
+    }
+
+    fn missing(&self) -> usize {
+        self.wanted.saturating_sub(self.rx.out())
+    }
+
+    /// Whether [`Driver::refill`] would do anything.
+    pub fn is_short(&self) -> bool {
+        self.missing() >= REFILL.min(self.wanted.div_ceil(2))
+    }
+
     /// Posts receive buffers; `true` when the device has to be told.
     pub fn refill(&mut self) -> bool {
-        let missing = self.wanted.saturating_sub(self.rx.out());
-        if missing < REFILL.min(self.wanted) {
+        if !self.is_short() {
             return false;
         }
-        for _ in 0..missing {
+        for _ in 0..self.missing() {
             let Some((buffer, area)) = self.back.pop().or_else(|| self.store.empty()) else {
                 break;
             };

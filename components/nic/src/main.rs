@@ -25,8 +25,9 @@ use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
 use rt::sync::Mutex;
 use stubs::nic::{RxFrame, Server, TxFrame};
 
-/// Receive buffers with the device, unless the pool is small.
-const RX_BUFFERS: usize = 192;
+/// Receive buffers with the device, unless the pool is small. They stay there until something comes,
+/// so they are no more than a pool has that was made as small as it may be.
+const RX_BUFFERS: usize = 56;
 /// How long a full transmit ring may stand still before frames are given up.
 const STUCK: Duration = Duration::from_millis(20);
 /// Between two looks at a full transmit ring.
@@ -131,8 +132,11 @@ impl State {
     }
 
     fn refill(&mut self) {
-        if self.driver.refill() {
-            self.rx_bell.ring();
+        if self.driver.is_short() {
+            self.driver.set_wanted(wanted());
+            if self.driver.refill() {
+                self.rx_bell.ring();
+            }
         }
     }
 }
@@ -189,7 +193,9 @@ impl Server for Nic {
         loop {
             let state = held.as_mut().ok_or(Error::BadState)?;
             state.driver.receive(&mut frames);
-            state.refill();
+            if frames.is_empty() {
+                state.refill();
+            }
             if !frames.is_empty() || deadline == 0 || rt::time::now() >= deadline {
                 break;
             }
@@ -214,6 +220,8 @@ impl Server for Nic {
         frames.clear();
         if let Some(state) = STATE.lock().as_mut() {
             state.frames = frames;
+            // After the batch has its page: this takes all that there is.
+            state.refill();
         }
         batch
     }
@@ -226,7 +234,13 @@ fn pack(
     if frames.is_empty() {
         return Ok(Batch::none());
     }
-    let mut batch = Batch::with_capacity(rt::cbuf::client(), caller, frames.len())?;
+    let client = rt::cbuf::client();
+    let mut batch = match Batch::try_with_capacity(client, caller, frames.len()) {
+        // Only what is received frees buffers, so nobody waits for one here: these frames are lost,
+        // as on a wire, and their buffers are there for the next.
+        Err(Error::NoMemory) => return Ok(Batch::none()),
+        batch => batch?,
+    };
     for received in frames.drain(..) {
         batch.push(RxFrame {
             frame: Some(received.frame),
@@ -243,6 +257,12 @@ fn bar(number: u8) -> Option<Window> {
     // SAFETY: `init` mapped the BAR at this address for good, and nobody else in this component
     // makes references to it.
     Some(unsafe { Window::at(grant.base as usize, grant.bytes as usize) })
+}
+
+/// Receive buffers that the pool has room for as it is now.
+fn wanted() -> usize {
+    let told = stubs::cbuf::Client::bind().and_then(|manager| manager.pool());
+    told.map_or(0, |(limit, _held)| RX_BUFFERS.min(limit as usize / 2))
 }
 
 /// Memory that the device may use for good.
@@ -291,9 +311,8 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
     let store = Pool {
         addresses: Addresses::default(),
     };
-    let wanted = RX_BUFFERS.min(rt::info().pool_pages as usize / 2);
     let mut state = State {
-        driver: Driver::new(store, rx, tx, headers, device.offers, wanted),
+        driver: Driver::new(store, rx, tx, headers, device.offers, wanted()),
         rx_bell,
         tx_bell,
         mac,

@@ -6,27 +6,31 @@ use alloc::vec::Vec;
 use observe::served::{self, Which};
 
 use crate::answer::Desk;
-use crate::cache::File;
-use crate::platform::{Buffer, Format, Found, Lookup, Page, Platform, Run};
+use crate::cache::{File, KEPT_MAX};
+use crate::platform::{Buffer, Format, Found, Lack, Lookup, Page, Platform, Run};
 use crate::response::{FileFields, MEDIA_TEXT};
-use crate::status::{NO_ANSWER, NO_MEMORY, Status};
-use crate::work::{Kind, Work};
+use crate::status::{NO_ANSWER, Status};
+use crate::work::{Kind, Next, Rest, Work};
 
-use super::{RETRY_MS, Server};
+use super::Server;
 
-/// How long a dynamic page is asked for again while the CGI component has no memory.
-const RUN_PATIENCE_MS: u64 = 5_000;
+/// What components answer while they have no memory.
+pub(super) const UNAVAILABLE: u32 = 503;
 
 impl<P: Platform> Server<P> {
     pub(super) fn seal_asks(&mut self, platform: &mut P) {
         if let Some(page) = self.asks.seal(platform) {
             for (at, span) in self.asked.drain(..) {
-                if let Some(Work {
-                    kind: Kind::Lookup { path: text, .. } | Kind::Run { query: text, .. },
-                    ..
-                }) = self.works.get_mut(at)
-                {
-                    *text = Some(page.slice(span.range()));
+                let Some(work) = self.works.get_mut(at) else {
+                    continue;
+                };
+                let part = Some(page.slice(span.range()));
+                match (&mut work.kind, &mut work.rest) {
+                    (_, Some(rest)) => rest.next = Next::Ready(part),
+                    (Kind::Lookup { path: text, .. } | Kind::Run { query: text }, None) => {
+                        *text = part;
+                    }
+                    _ => {}
                 }
             }
         }
@@ -34,30 +38,53 @@ impl<P: Platform> Server<P> {
 
     /// Asks the components about every work that is open: one batch each.
     pub(super) fn ask(&mut self, platform: &mut P) {
+        if self.works.iter().any(|work| work.rest.is_some()) {
+            self.ask_for_rests(platform);
+        }
         self.seal_asks(platform);
-        let clock_ms = self.clock.ms;
         for (token, work) in self.works.iter_mut().enumerate() {
             let token = token as u32;
-            match &mut work.kind {
-                Kind::Lookup {
-                    path: Some(path), ..
-                } => self.lookups.push(Lookup {
+            match (&work.kind, &mut work.rest) {
+                (kind, Some(rest)) => {
+                    let Next::Ready(text) = &mut rest.next else {
+                        continue;
+                    };
+                    let (text, from) = (text.take(), rest.sent);
+                    rest.next = Next::Asked;
+                    let of_file = rest.tag.is_some() || matches!(kind, Kind::Lookup { .. });
+                    match text {
+                        Some(path) if of_file => self.lookups.push(Lookup { token, path, from }),
+                        query => self.runs.push(Run {
+                            token,
+                            head_only: work.head_only,
+                            query,
+                            from,
+                        }),
+                    }
+                }
+                (
+                    Kind::Lookup {
+                        path: Some(path), ..
+                    },
+                    None,
+                ) => self.lookups.push(Lookup {
                     token,
                     path: path.clone(),
+                    from: 0,
                 }),
-                Kind::Run { query, again, .. } if !*again || clock_ms >= self.retry_ms => {
-                    *again = false;
-                    self.runs.push(Run {
-                        token,
-                        head_only: work.head_only,
-                        query: query.clone(),
-                    });
-                }
+                (Kind::Run { query }, None) => self.runs.push(Run {
+                    token,
+                    head_only: work.head_only,
+                    query: query.clone(),
+                    from: 0,
+                }),
                 _ => {}
             }
         }
+        // Whether one that has no answer lacked memory.
+        let mut short = [false; 2];
         if !self.lookups.is_empty() {
-            platform.lookup(&mut self.lookups, &mut self.found);
+            short[0] = platform.lookup(&mut self.lookups, &mut self.found);
             self.lookups.clear();
             let mut found = core::mem::take(&mut self.found);
             for file in found.drain(..) {
@@ -66,7 +93,7 @@ impl<P: Platform> Server<P> {
             self.found = found;
         }
         if !self.runs.is_empty() {
-            platform.run(&mut self.runs, &mut self.pages);
+            short[1] = platform.run(&mut self.runs, &mut self.pages);
             self.runs.clear();
             let mut pages = core::mem::take(&mut self.pages);
             for page in pages.drain(..) {
@@ -77,8 +104,19 @@ impl<P: Platform> Server<P> {
         self.observe(platform);
         self.stitch(platform);
         for work in &mut self.works {
-            if let Kind::Lookup { .. } | Kind::Run { again: false, .. } = work.kind {
-                work.kind = Kind::Refused(NO_ANSWER);
+            match (&work.kind, &work.rest) {
+                (Kind::Lookup { .. } | Kind::Run { .. }, None) => {}
+                (_, Some(rest)) if matches!(rest.next, Next::Asked) => {}
+                _ => continue,
+            }
+            let of_file = match &work.rest {
+                Some(rest) if rest.tag.is_some() => true,
+                _ => matches!(work.kind, Kind::Lookup { .. }),
+            };
+            if short[usize::from(!of_file)] {
+                work.lacks(self.clock.ms);
+            } else {
+                work.fails();
             }
         }
     }
@@ -102,16 +140,22 @@ impl<P: Platform> Server<P> {
                     .choose(words)
                     .map(|(status, body)| (Status::from_component(status), MEDIA_TEXT, body)),
                 Kind::Report(format) => {
-                    let place = told.get_mut(*format as usize - 1);
-                    let report = place.and_then(|place| {
-                        place
-                            .get_or_insert_with(|| platform.report(*format, &own))
-                            .clone()
-                    });
-                    report.map(|(media, body)| (Status::Ok, media, body))
+                    let Some(place) = told.get_mut(*format as usize - 1) else {
+                        continue;
+                    };
+                    let report = place.get_or_insert_with(|| platform.report(*format, &own));
+                    match report.clone() {
+                        Ok((media, body)) => Some((Status::Ok, media, body)),
+                        Err(Lack::Answer) => None,
+                        Err(Lack::Memory) => {
+                            work.lacks(self.clock.ms);
+                            continue;
+                        }
+                    }
                 }
                 _ => continue,
             };
+            work.rest = None;
             work.kind = match page {
                 Some((status, media, body)) => Kind::Page {
                     status,
@@ -138,12 +182,23 @@ impl<P: Platform> Server<P> {
         let Some(work) = self.works.get_mut(found.token as usize) else {
             return;
         };
-        let Kind::Lookup {
-            path: Some(path),
-            condition,
-        } = &work.kind
-        else {
+        if let (Kind::Rest, Some(rest)) = (&work.kind, &work.rest) {
+            let body = found.body.filter(|_| rest.tag == Some(found.tag));
+            work.goes_on(found.status, found.bytes, body, self.clock.ms);
             return;
+        }
+        if found.status == UNAVAILABLE {
+            work.lacks(self.clock.ms);
+            return;
+        }
+        let Kind::Lookup { path, condition } = &work.kind else {
+            return;
+        };
+        let again = work.rest.take();
+        let path = match (path, &again) {
+            (Some(path), _) => path.bytes(),
+            (None, Some(again)) => &again.text[..],
+            (None, None) => return,
         };
         if found.status != 200 {
             work.kind = Kind::Page {
@@ -153,14 +208,17 @@ impl<P: Platform> Server<P> {
             };
             return;
         }
-        let bytes = found.body.as_ref().map_or(0, |body| body.bytes().len());
+        work.rest = Rest::behind(path, Some(found.tag), found.bytes, &found.body);
+        let whole = found.bytes as usize;
         let file = Rc::new(File {
-            fields: FileFields::new(found.media, bytes, found.tag, found.modified),
+            fields: FileFields::new(found.media, whole, found.tag, found.modified),
             tag: found.tag,
             modified: found.modified,
             body: found.body,
         });
-        self.cache.insert(path.bytes(), file.clone());
+        if work.rest.is_none() && whole <= KEPT_MAX {
+            self.cache.insert(path, file.clone());
+        }
         work.kind = if condition
             .as_ref()
             .is_some_and(|condition| condition.unchanged(file.tag, file.modified))
@@ -175,25 +233,32 @@ impl<P: Platform> Server<P> {
         let Some(work) = self.works.get_mut(page.token as usize) else {
             return;
         };
-        let Kind::Run {
-            since_ms, again, ..
-        } = &mut work.kind
-        else {
+        if matches!(work.kind, Kind::Rest) {
+            work.goes_on(page.status, page.bytes, page.body, self.clock.ms);
+            return;
+        }
+        if page.status == UNAVAILABLE {
+            work.lacks(self.clock.ms);
+            return;
+        }
+        let Kind::Run { query } = &work.kind else {
             return;
         };
+        let again = work.rest.take();
+        let query = match (query, &again) {
+            (Some(query), _) => query.bytes(),
+            (None, Some(again)) => &again.text[..],
+            (None, None) => &[],
+        };
         let status = Status::from_component(page.status);
-        if status != Status::Unavailable {
-            work.kind = Kind::Page {
-                status,
-                media: page.media,
-                body: page.body,
-            };
-        } else if self.clock.ms.saturating_sub(*since_ms) >= RUN_PATIENCE_MS {
-            work.kind = Kind::Refused(NO_MEMORY);
-        } else {
-            *again = true;
-            self.retry_ms = self.clock.ms + RETRY_MS;
+        if status == Status::Ok {
+            work.rest = Rest::behind(query, None, page.bytes, &page.body);
         }
+        work.kind = Kind::Page {
+            status,
+            media: page.media,
+            body: page.body,
+        };
     }
 
     /// Answers what can be answered, each connection's requests in order.

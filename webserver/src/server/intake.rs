@@ -134,6 +134,7 @@ impl<P: Platform> Server<P> {
                 connection: Field::Close,
                 kind: Kind::Refused(refusal),
                 since: P::ticks(),
+                rest: None,
             },
         );
     }
@@ -178,6 +179,7 @@ impl<P: Platform> Server<P> {
                         connection: Field::Stays,
                         kind: Kind::Continue,
                         since: P::ticks(),
+                        rest: None,
                     },
                 );
             }
@@ -202,6 +204,7 @@ impl<P: Platform> Server<P> {
             },
             kind,
             since: P::ticks(),
+            rest: None,
         };
         match framing {
             Some(body) => self.connections[place].body = Some((body, work)),
@@ -238,17 +241,10 @@ impl<P: Platform> Server<P> {
             Route::Stats => Kind::Stats,
             Route::Report(format) => Kind::Report(format),
             Route::Choice => Kind::Refused(POST_ONLY),
-            Route::Cgi => {
-                let since_ms = self.clock.ms;
-                match self.text(request.query, later, platform) {
-                    Ok(query) => Kind::Run {
-                        query,
-                        since_ms,
-                        again: false,
-                    },
-                    Err(refusal) => Kind::Refused(refusal),
-                }
-            }
+            Route::Cgi => match self.text(request.query, later, platform) {
+                Ok(query) => Kind::Run { query },
+                Err(refusal) => Kind::Refused(refusal),
+            },
             Route::File => match self.text(name, later, platform) {
                 Ok(path) => Kind::Lookup {
                     path,

@@ -72,6 +72,10 @@ proptest! {
         }
         rig.finish(0);
         prop_assert_eq!(&rig.sent[&0], &expected);
+        // Nor does it in what pieces bodies come.
+        let mut rig = Rig::new(4);
+        rig.world.piece = step;
+        prop_assert_eq!(&rig.talk(0, &input), &expected);
     }
 
     #[test]

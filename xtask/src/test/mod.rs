@@ -4,6 +4,7 @@
 pub mod boot;
 mod corners;
 mod host;
+mod limit;
 mod load;
 mod observe;
 mod panorama;
@@ -93,6 +94,7 @@ pub fn run(project: &Project, args: &TestArgs) -> Result<(), String> {
         web::run(project, &mut outcomes);
         panorama::run(project, &mut outcomes);
         policy::run(project, &mut outcomes);
+        limit::run(project, &mut outcomes);
         tool::run(project, &mut outcomes);
     }
     let Outcomes {

@@ -185,6 +185,14 @@ fn choose(port: u16, fields: &str, words: &str) -> Result<(u16, String), String>
     ))
 }
 
+/// Sets the limit for all pools.
+pub fn choose_limit(port: u16, pages: u64) -> Result<(), String> {
+    match choose(port, MAY, &format!("memory-limit={pages}p"))? {
+        (200, _) => Ok(()),
+        (status, why) => Err(format!("{status}: {why}")),
+    }
+}
+
 const MAY: &str = "X-Cistern-Request: policy\r\n";
 
 fn policy_is_chosen(port: u16) -> Result<(), String> {

@@ -125,9 +125,20 @@ impl Served {
 
 /// Boots an image until its web server answers.
 pub fn serve(project: &Project, image: &str, memory_mib: u32) -> Result<Served, String> {
+    serve_with(project, image, memory_mib, "")
+}
+
+/// The same with more words on the kernel command line.
+pub fn serve_with(
+    project: &Project,
+    image: &str,
+    memory_mib: u32,
+    words: &str,
+) -> Result<Served, String> {
     let port = net::any_port()?;
     let network = Network::open(port, &project.target().join("run"))?;
     let mut machine = boot::machine(project, image, memory_mib);
+    machine.append = words.into();
     machine.netdev = Some(network.netdev.clone());
     let running = machine.start()?;
     let mut served = Served {
