@@ -48,11 +48,29 @@ pub fn wanted(query: &[u8]) -> Result<usize, &'static str> {
 /// pattern, so that it is vectorised.
 pub fn fill(from: usize, part: &mut [u8]) {
     let first = from / BLOCK;
-    for (block, bytes) in part.chunks_mut(BLOCK).enumerate() {
-        let flip = (first + block) as u8;
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = 32 + ((i as u8 ^ flip) & 63);
-        }
+    let (blocks, rest) = part.as_chunks_mut::<BLOCK>();
+    let last = first + blocks.len();
+    for (block, bytes) in blocks.iter_mut().enumerate() {
+        fill_block((first + block) as u8, bytes);
+    }
+    fill_block(last as u8, rest);
+}
+
+/// The numbers of a block's bytes: read, they keep the loop one of bytes, where counted they would
+/// make it one of words.
+const NUMBERS: [u8; BLOCK] = {
+    let mut numbers = [0; BLOCK];
+    let mut i = 0;
+    while i < BLOCK {
+        numbers[i] = i as u8;
+        i += 1;
+    }
+    numbers
+};
+
+fn fill_block(flip: u8, bytes: &mut [u8]) {
+    for (byte, number) in bytes.iter_mut().zip(&NUMBERS) {
+        *byte = 32 + ((number ^ flip) & 63);
     }
 }
 
