@@ -88,7 +88,8 @@ impl<T: ?Sized> Mutex<T> {
     /// Locks if nobody has it.
     #[inline]
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
-        self.take(thread_id()).then_some(Guard { mutex: self })
+        // Only then: a guard that is made and dropped opens the lock.
+        self.take(thread_id()).then(|| Guard { mutex: self })
     }
 
     fn take(&self, me: ThreadId) -> bool {

@@ -131,11 +131,12 @@ fn allocate() {
 
 fn test() -> ! {
     type Test = fn() -> Result<(), Error>;
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("equals share the processor", equals_share),
         ("a sleeper preempts whoever runs", sleeper_preempts),
         ("lower priorities wait", lower_waits),
         ("a lock's owner inherits", owner_inherits),
+        ("a lock that was tried stays shut", tried_stays_shut),
         ("the heap survives all threads", heap_survives),
     ];
     let mut suite = Suite::new();
@@ -195,6 +196,17 @@ fn owner_inherits() -> Result<(), Error> {
     // The owner has the lowest priority and the middle one never stops: without inheritance
     // this takes for ever.
     ensure(*LOCK.lock() == 1)
+}
+
+fn tried_stays_shut() -> Result<(), Error> {
+    let held = LOCK.lock();
+    // The second would find what the first opened.
+    let tried = [LOCK.try_lock().is_none(), LOCK.try_lock().is_none()];
+    drop(held);
+    match (tried, LOCK.try_lock()) {
+        ([true, true], Some(_)) => Ok(()),
+        _ => Err(Error::BadState),
+    }
 }
 
 fn heap_survives() -> Result<(), Error> {
