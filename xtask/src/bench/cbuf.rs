@@ -7,7 +7,7 @@ use super::Built;
 use super::kernel::{measure, measure_by};
 use super::pipes::{self, LINUX, Trips};
 use super::report::{self, Goal, Row};
-use super::{cbuf_pools, curves};
+use super::{cbuf_figures, cbuf_pools, curves};
 use crate::install;
 use crate::machine::Accel;
 use crate::progress::Step;
@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::Stdio;
 
 pub const PAGES: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
-const US: &str = "CBUF";
-const ALLOCATORS: [&str; 4] = ["glibc", "jemalloc", "mimalloc", "tcmalloc"];
+pub const US: &str = "CBUF";
+pub const ALLOCATORS: [&str; 4] = ["glibc", "jemalloc", "mimalloc", "tcmalloc"];
 /// From so many pages on we are to be ahead of all.
 const LARGE: u32 = 16;
 /// Rounds of the host's part for each that was asked for: they are short.
@@ -39,7 +39,7 @@ const CALLS: [(&str, &str, Option<f64>); 7] = [
 ];
 const ROUND_TRIP: f64 = 500.0;
 /// Cycles by what, who and pages.
-type Cycles = BTreeMap<(String, String, u32), f64>;
+pub type Cycles = BTreeMap<(String, String, u32), f64>;
 
 pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String> {
     install::allocators()?;
@@ -47,18 +47,50 @@ pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String
     let mut rows = host_rows(&cycles)?;
     let counted = measure(built)?;
     let guest = pipes::prepare(&project.root)?;
-    rows.extend(machine_rows(&counted, &pipes::counted(&guest)?)?);
+    let piped = pipes::counted(&guest)?;
+    rows.extend(machine_rows(&counted, &piped)?);
     rows.extend(pipes::timed(built, &guest, rounds)?);
-    let timed = measure_by(built, Accel::Tcg)?;
-    rows.extend(cbuf_pools::rows(&counted, &timed)?);
+    rows.extend(cbuf_pools::rows(&counted, &timed(built, rounds)?)?);
     let title = "Calls on buffers: ours beside the peers'";
     let results = project.target().join("bench");
     report::publish(&results, "cbuf", title, &rows)?;
-    let path = results.join("cbuf-pools.svg");
-    let title = "Instructions of an allocation, by pages of the pool";
-    curves::draw(&path, title, &cbuf_pools::panels(&counted)?)?;
-    println!("{}", path.display());
+    for (file, title, panels) in [
+        (
+            "cbuf-calls.svg",
+            "Cycles of an allocation and its free, by pages of the buffer",
+            cbuf_figures::calls(&cycles)?,
+        ),
+        (
+            "cbuf-round-trip.svg",
+            "Instructions, by pages",
+            cbuf_figures::round_trips(&counted, &piped)?,
+        ),
+        (
+            "cbuf-pools.svg",
+            "Instructions of an allocation, by pages of the pool",
+            cbuf_pools::panels(&counted)?,
+        ),
+    ] {
+        let path = results.join(file);
+        curves::draw(&path, title, &panels)?;
+        println!("{}", path.display());
+    }
     Ok(())
+}
+
+/// What the image says by the clock: of each figure, the median of so many boots.
+fn timed(built: &Built, rounds: usize) -> Result<HashMap<String, f64>, String> {
+    let boots = (0..rounds.max(1)).map(|_| measure_by(built, Accel::Tcg));
+    Ok(medians(boots.collect::<Result<_, String>>()?))
+}
+
+fn medians(boots: Vec<HashMap<String, f64>>) -> HashMap<String, f64> {
+    let mut all: HashMap<String, Vec<f64>> = HashMap::new();
+    for (key, value) in boots.into_iter().flatten() {
+        all.entry(key).or_default().push(value);
+    }
+    let one = |(key, values): (String, Vec<f64>)| (key, report::median(&values));
+    all.into_iter().map(one).collect()
 }
 
 /// Builds the host's part as components are built, and runs it.
@@ -95,7 +127,7 @@ fn parse(text: &str) -> Result<Cycles, String> {
     Ok(all)
 }
 
-fn figure(cycles: &Cycles, what: &str, who: &str, pages: u32) -> Result<f64, String> {
+pub fn figure(cycles: &Cycles, what: &str, who: &str, pages: u32) -> Result<f64, String> {
     let key = (what.to_string(), who.to_string(), pages);
     let missing = || format!("the bench did not measure {what} of {who} at {pages} pages");
     cycles.get(&key).copied().ok_or_else(missing)
@@ -174,14 +206,17 @@ fn host_rows(cycles: &Cycles) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// What the machine said of one call at one size.
+pub fn measured_at(measured: &HashMap<String, f64>, key: &str, pages: u32) -> Result<f64, String> {
+    let name = format!("{key}-{pages}");
+    let missing = || format!("the machine did not say what `{name}` costs");
+    measured.get(&name).copied().ok_or_else(missing)
+}
+
 /// `pipes` are Linux's round trips in instructions, by pages.
 fn machine_rows(measured: &HashMap<String, f64>, pipes: &Trips) -> Result<Vec<Row>, String> {
     let all = |key: &str| -> Result<Vec<f64>, String> {
-        let one = |pages: &u32| {
-            let name = format!("{key}-{pages}");
-            let missing = || format!("the machine did not say what `{name}` costs");
-            measured.get(&name).copied().ok_or_else(missing)
-        };
+        let one = |pages: &u32| measured_at(measured, key, *pages);
         PAGES.iter().map(one).collect()
     };
     let mut rows = Vec::new();
@@ -203,7 +238,7 @@ fn machine_rows(measured: &HashMap<String, f64>, pipes: &Trips) -> Result<Vec<Ro
     let flat = Row::new(name, "ratio", spread(&trips));
     rows.push(flat.goal(Goal::AtMost(FLAT_INSTRUCTIONS)));
     for (pages, trip) in PAGES.iter().zip(all("round-new")?) {
-        let name = format!("round trip in a new buffer each time, {}", size(*pages));
+        let name = format!("round trip, a new buffer of 64 each time, {}", size(*pages));
         rows.push(Row::new(name, "instr.", trip));
     }
     Ok(rows)
@@ -277,6 +312,12 @@ mod tests {
         assert!(machine_rows(&measured, &Trips::new()).is_err());
         measured.remove("alloc-1");
         assert!(machine_rows(&measured, &pipes).is_err());
+    }
+
+    #[test]
+    fn one_disturbed_boot_counts_for_nothing() {
+        let boots = [5.0, 900.0, 6.0].map(|us| HashMap::from([("pause".to_string(), us)]));
+        assert_eq!(medians(boots.into())["pause"], 6.0);
     }
 
     #[test]

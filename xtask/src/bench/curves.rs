@@ -12,7 +12,11 @@ const BELOW: f64 = 60.0;
 /// Of the legend: the width of a letter, about, and the height of a line.
 const LETTER: f64 = 6.5;
 const LINE: f64 = 18.0;
-const COLOURS: [&str; 4] = ["#2b7a78", "#7fc6a4", "#c0504d", "#e8a33d"];
+const COLOURS: [&str; 6] = [
+    "#2b7a78", "#7fc6a4", "#c0504d", "#e8a33d", "#7a5195", "#4f81bd",
+];
+/// An axis of so few powers of ten has lines between them too.
+const FEW: f64 = 2.0;
 
 pub struct Curve {
     pub name: String,
@@ -76,8 +80,7 @@ fn svg(title: &str, panels: &[Panel]) -> String {
             top - 10.0,
             panel.title
         );
-        for power in low as i32..=high as i32 {
-            let value = 10f64.powi(power);
+        for value in lines(low, high) {
             let _ = writeln!(
                 svg,
                 "<line x1=\"{left}\" y1=\"{0:.1}\" x2=\"{1}\" y2=\"{0:.1}\" stroke=\"#ddd\"/>",
@@ -128,6 +131,17 @@ fn svg(title: &str, panels: &[Panel]) -> String {
     svg
 }
 
+/// Where the vertical axis has lines, between two powers of ten.
+fn lines(low: f64, high: f64) -> impl Iterator<Item = f64> {
+    let between: &[f64] = match high - low <= FEW {
+        true => &[1.0, 2.0, 5.0],
+        false => &[1.0],
+    };
+    let values = (low as i32..=high as i32)
+        .flat_map(|power| between.iter().map(move |n| n * 10f64.powi(power)));
+    values.filter(move |value| *value <= 10f64.powf(high))
+}
+
 fn colour(at: usize) -> &'static str {
     COLOURS[at % COLOURS.len()]
 }
@@ -153,6 +167,13 @@ mod tests {
             text.contains(&format!("points=\"{x0:.1},{y0:.1} {x1:.1},{y1:.1}\"")),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_short_axis_has_more_lines() {
+        let all = |low, high| lines(low, high).collect::<Vec<f64>>();
+        assert_eq!(all(2.0, 3.0), [100.0, 200.0, 500.0, 1000.0]);
+        assert_eq!(all(0.0, 3.0), [1.0, 10.0, 100.0, 1000.0]);
     }
 
     #[test]

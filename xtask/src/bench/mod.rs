@@ -3,6 +3,7 @@
 
 mod caps;
 mod cbuf;
+mod cbuf_figures;
 mod cbuf_pools;
 mod curves;
 mod guest;

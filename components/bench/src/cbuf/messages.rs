@@ -2,6 +2,7 @@
 //! sends them.
 
 use crate::calls::{look, nothing, since};
+use crate::pools::own;
 use crate::{PAGES, ensure};
 use abi::Error;
 use abi::layout::PAGE;
@@ -9,10 +10,13 @@ use bench::{RUNS, median};
 use core::arch::asm;
 use rt::cbuf::{Buffer, Cbuf};
 use rt::time;
+use stubs::cbuf_policy::Client as Policy;
 use stubs::pipe::Client;
 
 /// Messages in a new buffer each: enough for many collections.
 const MANY: u64 = 2048;
+/// Buffers that the pool has for them.
+const BUFFERS: usize = 64;
 
 /// A whole buffer with the first and last word of each page written.
 fn message(pages: usize, tag: u64) -> Result<Cbuf<'static>, Error> {
@@ -39,16 +43,35 @@ pub fn measure() -> Result<(), Error> {
             *run = since(begun, look!(after));
         }
         rt::println!("BENCH round-{pages} {}", median(runs) - nothing);
-        drop(sent);
-
-        let begun = time::now();
-        for _ in 0..MANY {
-            let buffer = Buffer::alloc(rt::cbuf::client(), pages * PAGE)?;
-            drop(pipe.echo(&buffer.freeze(pages * PAGE))?);
-        }
-        rt::println!("BENCH round-new-{pages} {}", (time::now() - begun) / MANY);
     }
-    Ok(())
+    let policy = Policy::bind()?;
+    let (before, ..) = policy.usage(own())?;
+    for pages in PAGES {
+        policy.set_pool(own(), 0)?;
+        policy.set_pool(own(), (BUFFERS * pages) as u64)?;
+        fill(pages)?;
+        in_new_buffers(&pipe, pages)?;
+        let ticks = in_new_buffers(&pipe, pages)?;
+        rt::println!("BENCH round-new-{pages} {}", ticks / MANY);
+    }
+    policy.set_pool(own(), before)
+}
+
+/// Has the pool hold as many buffers as it may, all of this size.
+fn fill(pages: usize) -> Result<(), Error> {
+    let alloc = |_| Buffer::try_alloc(rt::cbuf::client(), pages * PAGE);
+    let all: [_; BUFFERS] = core::array::from_fn(alloc);
+    all.into_iter().try_for_each(|one| one.map(drop))
+}
+
+/// Ticks of messages that are each sent in a new buffer.
+fn in_new_buffers(pipe: &Client, pages: usize) -> Result<u64, Error> {
+    let begun = time::now();
+    for _ in 0..MANY {
+        let buffer = Buffer::alloc(rt::cbuf::client(), pages * PAGE)?;
+        drop(pipe.echo(&buffer.freeze(pages * PAGE))?);
+    }
+    Ok(time::now() - begun)
 }
 
 /// What comes back is what was sent, in the same place: nothing was copied.
