@@ -1,17 +1,18 @@
 //! The CBUF manager component: it has no thread, its clients' threads run through it. All of its
-//! state is behind one lock, which is never held while a thread blocks, and opened between the parts of
-//! what takes long: collecting, and making a pool smaller. Of a thread's stack it was seen to use 18 KiB
-//! at start, of 32, and 5 KiB after that.
+//! state is behind one lock ([`lock`]). Of a thread's stack it was seen to use 18 KiB at start, of 32,
+//! and 5 KiB after that.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+mod lock;
 mod slots;
 mod system;
 mod tables;
 
+use crate::lock::{in_parts, with};
 use crate::slots::{Ram, Resources};
 use crate::system::System;
 use abi::layout::PAGE;
@@ -24,14 +25,11 @@ use cbuf_mgr::pool::Terms;
 use cbuf_mgr::{Manager, Round, Step};
 use core::time::Duration;
 use libcbuf::CbufId;
-use rt::sync::{Guard, Mutex};
 
 rt::component! {
     start: start,
     serve: { stubs::cbuf::INTERFACE => cbuf, stubs::cbuf_policy::INTERFACE => policy, stubs::cbuf_figures::INTERFACE => figures }
 }
-
-static MANAGER: Mutex<Option<Manager<System>>> = Mutex::new(None);
 
 /// A thread that waits for memory looks again after this long: what it waits for may have come
 /// without a call of ours, into the ring while another thread of its component emptied it.
@@ -58,7 +56,7 @@ fn start(_info: &'static StartInfo) -> Result<(), Error> {
         memory.total,
         memory.free
     );
-    *MANAGER.lock() = Some(manager);
+    lock::install(manager);
     Ok(())
 }
 
@@ -130,42 +128,6 @@ fn divide(ram: &[Ram], clients: u64) -> Result<(Frames, Frames), Error> {
         wanted -= taken;
     }
     Ok((reserve, rest))
-}
-
-/// Does something under the lock, then wakes whom it concerns.
-fn with<R>(action: impl FnOnce(&mut Manager<System>) -> Result<R, Error>) -> Result<R, Error> {
-    let mut guard = MANAGER.lock();
-    let manager = guard.as_mut().ok_or(Error::BadState)?;
-    let result = action(manager);
-    if manager.has_wakes() {
-        wake(guard);
-    }
-    result
-}
-
-/// Opens the lock and wakes who is to be told. Not part of [`with`], for what it needs is large.
-#[cold]
-#[inline(never)]
-fn wake(mut guard: Guard<'_, Option<Manager<System>>>) {
-    let wakes = guard.as_mut().and_then(Manager::take_wakes);
-    drop(guard);
-    // One that the scheduler does not know is gone, and not woken below.
-    let priority = |thread| rt::sched::priority(thread).unwrap_or(0);
-    for thread in wakes.into_iter().flat_map(|w| w.by_priority(priority)) {
-        let _ = rt::sched::wake(thread);
-    }
-}
-
-/// Does something that takes long, with the lock open between its parts: who waits for the lock
-/// and is more urgent has it then.
-fn in_parts<R>(
-    mut part: impl FnMut(&mut Manager<System>) -> Result<Option<R>, Error>,
-) -> Result<R, Error> {
-    loop {
-        if let Some(done) = with(&mut part)? {
-            return Ok(done);
-        }
-    }
 }
 
 fn cbuf(call: rt::Call) -> rt::Reply {
@@ -336,6 +298,11 @@ impl stubs::cbuf_policy::Server for Policy {
         with(|m| Ok(m.machine().reserve()))
     }
 
+    fn lock(&self, _caller: ComponentId) -> Result<(u64, u64, u64), Error> {
+        let lock = lock::figures();
+        Ok((lock.taken, lock.waits, lock.waited_ticks))
+    }
+
     fn charges(&self, _caller: ComponentId, number: u32) -> Result<(u64, u64), Error> {
         with(|m| m.charges(component(number)?))
     }
@@ -388,5 +355,9 @@ impl stubs::cbuf_figures::Server for Figures {
 
     fn totals(&self, caller: ComponentId) -> Result<(u64, u64, u64, u64), Error> {
         stubs::cbuf_policy::Server::totals(&Policy, caller)
+    }
+
+    fn lock(&self, caller: ComponentId) -> Result<(u64, u64, u64), Error> {
+        stubs::cbuf_policy::Server::lock(&Policy, caller)
     }
 }

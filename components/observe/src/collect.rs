@@ -7,7 +7,7 @@ use abi::{ComponentId, Error};
 use alloc::vec::Vec;
 use cbuf_policy::Policy;
 use observe::figures::{
-    Buffers, Choice, Component, Edge, Figures, Forecast, Given, Kernel, Memory, Pool, State,
+    Buffers, Choice, Component, Edge, Figures, Forecast, Given, Kernel, Lock, Memory, Pool, State,
 };
 use observe::json::PAGE_BYTES;
 use rt::abi;
@@ -117,6 +117,7 @@ impl Collector {
             total: self.supervisor.and_then(|s| s.total_pages().ok()),
             free: self.supervisor.and_then(|s| s.free_pages().ok()),
             buffers: self.manager.and_then(|m| buffers(&m).ok()),
+            lock: self.manager.and_then(|m| lock(&m).ok()),
         }
     }
 
@@ -202,6 +203,15 @@ fn buffers(manager: &cbuf_figures::Client) -> Result<Buffers, Error> {
         held,
         unpaid,
         unused,
+    })
+}
+
+fn lock(manager: &cbuf_figures::Client) -> Result<Lock, Error> {
+    let (taken, waits, waited) = manager.lock()?;
+    Ok(Lock {
+        taken,
+        waits,
+        waited_us: micros(waited),
     })
 }
 

@@ -60,6 +60,16 @@ pub struct Memory {
     /// That `init` has given to nobody.
     pub free: Option<u64>,
     pub buffers: Option<Buffers>,
+    pub lock: Option<Lock>,
+}
+
+/// The CBUF manager's one lock, since boot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lock {
+    pub taken: u64,
+    /// While another thread had it.
+    pub waits: u64,
+    pub waited_us: u64,
 }
 
 /// Pages of the CBUF manager. `held`, `unpaid` and `unused` make up `total`.

@@ -59,6 +59,14 @@ fn memory(o: &mut Object<'_>, memory: &Memory) {
             }
         }),
     }
+    match &memory.lock {
+        None => o.field("lock", Null),
+        Some(lock) => o.object("lock", |o| {
+            o.field("taken", lock.taken);
+            o.field("waits", lock.waits);
+            o.field("waited_us", lock.waited_us);
+        }),
+    }
 }
 
 fn each(buffers: &Buffers) -> [(&'static str, u64); 5] {

@@ -6,7 +6,7 @@ use core::fmt::{Display, Write};
 
 use abi::captype::CapType;
 
-use crate::figures::{Component, Figures, Pool, State};
+use crate::figures::{Component, Figures, Lock, Pool, State};
 use crate::latency::BOUNDS_US;
 use crate::served::{Served, Which};
 
@@ -284,6 +284,31 @@ fn memory(out: &mut Out, figures: &Figures) {
         "cistern_buffer_held_pages",
         "Pages of it that components pay for.",
         Some(buffers.held),
+    );
+    if let Some(figures) = &memory.lock {
+        lock(out, figures);
+    }
+}
+
+/// Of the CBUF manager's lock.
+fn lock(out: &mut Out, lock: &Lock) {
+    out.one(
+        "cistern_buffer_lock_taken_total",
+        "counter",
+        "How often the CBUF manager's lock was taken.",
+        Some(lock.taken),
+    );
+    out.one(
+        "cistern_buffer_lock_waits_total",
+        "counter",
+        "Of these, while another thread had it.",
+        Some(lock.waits),
+    );
+    out.one(
+        "cistern_buffer_lock_waited_seconds_total",
+        "counter",
+        "Time that threads waited for it.",
+        Some(Micros(lock.waited_us)),
     );
 }
 

@@ -70,6 +70,11 @@ fn example() -> (Figures, Served) {
                 unpaid: 10,
                 unused: 290,
             }),
+            lock: Some(Lock {
+                taken: 40,
+                waits: 2,
+                waited_us: 7,
+            }),
         },
         components: [
             component(0, "init", None),
@@ -114,6 +119,10 @@ fn metrics_say_what_the_figures_say() {
     assert_eq!(of("cistern_pool_blocked_seconds_total", &web), 1.5);
     assert_eq!(of("cistern_pool_collecting_seconds_total", &web), 0.000042);
     assert_eq!(of("cistern_pool_target_ratio", &web), 0.1);
+    assert_eq!(of("cistern_buffer_lock_taken_total", &[]), 40.0);
+    assert_eq!(of("cistern_buffer_lock_waits_total", &[]), 2.0);
+    let waited = "cistern_buffer_lock_waited_seconds_total";
+    assert_eq!(of(waited, &[]), 0.000007);
     let edge = [("caller", "webserver"), ("callee", "init")];
     assert_eq!(of("cistern_invocations_total", &edge), 12.0);
     assert_eq!(of("cistern_kernel_invocations_total", &[]), 9.0);
@@ -140,6 +149,7 @@ fn stats_say_what_the_figures_say() {
     assert_eq!(stats["capabilities"]["total"], 100);
     assert_eq!(stats["capabilities"]["types"]["Entry"], 23);
     assert_eq!(stats["memory"]["buffers"]["held"], 600);
+    assert_eq!(stats["memory"]["lock"]["waited_us"], 7);
     assert_eq!(stats["components"][0]["pool"], Value::Null);
     assert_eq!(stats["components"][1]["pool"]["collecting_us"], 42);
     assert_eq!(stats["components"][1]["pool"]["target_ppm"], 100_000);
@@ -158,6 +168,7 @@ fn an_image_without_anybody_to_ask_has_texts_too() {
     for (of, at) in [
         ("policy", &stats["policy"]),
         ("memory", &stats["memory"]["buffers"]),
+        ("lock", &stats["memory"]["lock"]),
     ] {
         assert_eq!(*at, Value::Null, "{of}");
     }

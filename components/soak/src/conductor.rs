@@ -118,6 +118,7 @@ fn main(_argument: u64) -> ! {
     rt::println!(
         "{passed} buffers passed, {posted} posted, {killed} soakers killed, {grown} with a grown heap, {resized} pools resized"
     );
+    suite.tell("the manager's lock is counted", lock());
     let enough = [passed / 20, posted / 2, killed, grown, resized]
         .into_iter()
         .min();
@@ -248,6 +249,22 @@ fn all_memory() -> Outcome {
         return Err(Wrong::Memory(given, unpaid + unused, reserve, total));
     }
     Ok(())
+}
+
+/// Tells how often threads met at the manager.
+fn lock() -> Outcome {
+    let policy = Policy::bind().during("finding the manager")?;
+    let (taken, waits, waited) = policy.lock().during("asking about the lock")?;
+    let us = rt::time::duration(waited).as_micros();
+    rt::println!(
+        "the manager's lock was taken {taken} times, {waits} of them after {us} us in all"
+    );
+    policy.totals().during("taking it")?;
+    // That call took it once more.
+    match policy.lock().during("asking about the lock")? {
+        (more, ..) if more > taken && waits < taken => Ok(()),
+        _ => Err(Wrong::Few(taken)),
+    }
 }
 
 /// Everybody lets go, and every pool is emptied.

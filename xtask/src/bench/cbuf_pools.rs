@@ -20,7 +20,7 @@ const STATES: [(&str, &str); 3] = [
     ("live", "live, freed then"),
 ];
 /// The urgent thread's longest allocations: key, name.
-const WAITS: [(&str, &str); 9] = [
+const WAITS: [(&str, &str); 10] = [
     ("wait-alone", "nothing else happens"),
     ("wait-collection", "another's 4,000 pages are collected"),
     ("wait-owned", "another's heap grows by 4,000 pages"),
@@ -39,6 +39,13 @@ const WAITS: [(&str, &str); 9] = [
     ("pause-garbage", "its own pool shrinks, of garbage"),
     ("pause-free", "its own pool shrinks, its shelf has one"),
     ("pause-taken", "its own pool shrank, of a long freelist"),
+    ("pause-growing", "its own pool is filled again, then"),
+];
+
+/// While all this is measured.
+const LOCK: [(&str, &str); 2] = [
+    ("lock-taken", "the manager's lock, taken meanwhile"),
+    ("lock-waits", "- of these while another thread had it"),
 ];
 
 type Measured = HashMap<String, f64>;
@@ -87,6 +94,12 @@ pub fn rows(counted: &Measured, timed: &Measured) -> Result<Vec<Row>, String> {
         let us = figure(timed, &format!("{key}-ns"))? / 1e3;
         rows.push(Row::new("- by the clock", "us", us));
     }
+    for (key, name) in LOCK {
+        rows.push(Row::new(name, "times", figure(counted, key)?));
+    }
+    let waits = figure(counted, "lock-waits")?.max(1.0);
+    let waited = figure(counted, "lock-waited")? / waits;
+    rows.push(Row::new("- and each wait on average", "instr.", waited));
     Ok(rows)
 }
 
@@ -134,6 +147,9 @@ mod tests {
             all.insert(format!("returning-{state}"), 8e6);
             all.insert(format!("returning-{state}-ns"), 4e6);
         }
+        for (key, value) in [("taken", 100.0), ("waits", 4.0), ("waited", 800.0)] {
+            all.insert(format!("lock-{key}"), value);
+        }
         for (key, _) in WAITS {
             all.insert(key.into(), 5000.0);
             all.insert(format!("{key}-ns"), 5000.0);
@@ -164,6 +180,16 @@ mod tests {
         let mut less = measured(250.0);
         less.remove("pause-free-ns");
         assert!(super::rows(&all, &less).is_err());
+    }
+
+    #[test]
+    fn a_lock_that_nobody_waited_for_has_no_wait() {
+        let last = |all: &Measured| rows(all, all).unwrap().pop().unwrap().ours;
+        let mut all = measured(250.0);
+        assert_eq!(last(&all), 200.0);
+        all.insert("lock-waits".into(), 0.0);
+        all.insert("lock-waited".into(), 0.0);
+        assert_eq!(last(&all), 0.0);
     }
 
     #[test]

@@ -18,6 +18,8 @@ const PAGES: u64 = 4000;
 const LEFT: u64 = 8;
 /// Between two allocations of the urgent thread.
 const PERIOD: Duration = Duration::from_micros(30);
+/// Buffers that a pool is filled with again: more than are made at once.
+const FILLED: usize = 64;
 /// Components that have a collected buffer mapped.
 const ALL: usize = 4;
 /// Rounds through a large pool while the urgent thread allocates.
@@ -26,6 +28,7 @@ const ROUNDS: u64 = 4;
 pub fn measure() -> Result<(), Error> {
     let (policy, sinks, urgent) = (Policy::bind()?, Sinks::find()?, Urgent::bind()?);
     let (before, ..) = policy.usage(own())?;
+    let lock = policy.lock()?;
     // The first allocations make its buffers.
     urgent.fill(LEFT as u32, true)?;
     alone(&urgent)?;
@@ -37,6 +40,10 @@ pub fn measure() -> Result<(), Error> {
     for shared in [true, false] {
         own_pool(&policy, &urgent, shared)?;
     }
+    let after = policy.lock()?;
+    rt::println!("BENCH lock-taken {}", after.0 - lock.0);
+    rt::println!("BENCH lock-waits {}", after.1 - lock.1);
+    print("lock", "waited", after.2 - lock.2);
     policy.set_pool(own(), before)
 }
 
@@ -161,23 +168,31 @@ fn returned(policy: &Policy, sinks: &Sinks, urgent: &Urgent, state: State) -> Re
     Ok(())
 }
 
-/// After all that lay in the freelist was taken: the longest allocation that finds it so.
+/// After all that lay in the freelist was taken: the longest allocation that finds it so, of as many
+/// as the pool still takes. Then the longest while the pool is filled again.
 fn taken(policy: &Policy) -> Result<(), Error> {
-    let client = rt::cbuf::client();
+    print("pause", "taken", longest_of(LEFT as usize)?);
     policy.set_pool(own(), PAGES)?;
-    let mut held = [rt::cbuf::CbufId::NONE; 64];
+    print("pause", "growing", longest_of(FILLED)?);
+    Ok(())
+}
+
+/// The longest of so many allocations, [`FILLED`] at most, all held until the last.
+fn longest_of(count: usize) -> Result<u64, Error> {
+    let client = rt::cbuf::client();
+    let mut held = [rt::cbuf::CbufId::NONE; FILLED];
+    let held = held.get_mut(..count).ok_or(Error::BadSize)?;
     let mut longest = 0;
-    for id in &mut held {
+    for id in held.iter_mut() {
         let begun = time::now();
         *id = client.try_alloc(PAGE)?.1;
         longest = longest.max(time::now() - begun);
     }
     for id in held {
         // SAFETY: allocated above, and forgotten here.
-        unsafe { client.cbuf_free(id) };
+        unsafe { client.cbuf_free(*id) };
     }
-    print("pause", "taken", longest);
-    Ok(())
+    Ok(longest)
 }
 
 /// Shrinks the urgent component's pool while its thread allocates: its longest allocation.
