@@ -27,8 +27,9 @@ pub struct Timing {
     pub collected: u64,
 }
 
-/// All memory. Pages. `free` = `total` minus the limits of all pools and heaps; it depends on limits
-/// alone, so it is the same before and after any load.
+/// All memory. Pages. `free` = `total` minus the limits of all pools, what is set aside for heaps, and what
+/// heaps have beyond that. Where no heap may grow beyond what is set aside, it depends on limits alone, so
+/// it is the same before and after any load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Memory {
     pub free: u64,

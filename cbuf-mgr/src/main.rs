@@ -42,7 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Flag in a `client:` grant's base (a component's number, and above bit 32 the pages that its heap
-/// may grow by): the client may ask for physical addresses.
+/// may grow by): the client may ask for physical addresses. A `peers:` grant's base has the pages above
+/// bit 32 that are set aside of these.
 const DMA: u64 = 1 << 16;
 
 fn start(_info: &'static StartInfo) -> Result<(), Error> {
@@ -101,6 +102,7 @@ fn set_up() -> Result<Manager<System>, Error> {
             pages: grant.bytes & 0xffff_ffff,
             max_pages: grant.bytes >> 32,
             heap_pages: grant.base >> 32,
+            heap_kept: peers.map_or(0, |(_, grant)| grant.base >> 32),
             dma: grant.base & DMA != 0,
             peers: peers.map_or(0, |(_, grant)| grant.bytes),
         })?;

@@ -26,7 +26,7 @@ pub struct Manager<M: Machine> {
     pub(crate) free_ids: Vec<CbufId>,
     /// Buffers whose owner died.
     pub(crate) orphans: Vec<CbufId>,
-    /// Sum of the pools' and the heaps' limits.
+    /// Sum of the pools' limits, what is set aside for heaps, and what they have beyond that.
     pub(crate) reserved: u64,
     /// Sum of the pools' and the orphans' pages.
     pub(crate) pooled: u64,
@@ -96,7 +96,7 @@ impl<M: Machine> Manager<M> {
         if place.is_some() {
             return Err(Error::Busy);
         }
-        let wanted = terms.pages.saturating_add(terms.heap_pages);
+        let wanted = terms.pages.saturating_add(terms.heap_kept);
         while self.reserved.saturating_add(wanted) > self.frames.total_pages() {
             let (page, pages) = self.machine.reclaim().ok_or(Error::NoMemory)?;
             self.frames.add(page, pages);

@@ -3,9 +3,10 @@
 //! there is memory; never collected, never sent. Source: CBUFs, section 2.1.
 //!
 //! A component may own as many pages as its description lets its heap grow
-//! ([`crate::pool::Terms::heap_pages`]). So many are set aside like the limit of a pool, so that a
-//! heap takes nothing from a pool, and no pool from a heap. What is freed is everybody's again at
-//! once.
+//! ([`crate::pool::Terms::heap_pages`]). Of these, as many as it says ([`crate::pool::Terms::heap_kept`])
+//! are set aside like the limit of a pool, so that a heap takes nothing from a pool, and no pool from a
+//! heap. What it has beyond that it takes from what is in no limit, where there is some, and no policy
+//! gives it away until it is freed.
 //!
 //! Made and ended in parts, between which another thread may have the manager: a piece of at most
 //! [`LARGEST`] pages is made in one, [`ENDS`] pieces end in one. The component may die between any
@@ -68,6 +69,8 @@ impl Heap {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HeapUsage {
     pub limit: u64,
+    /// Of the limit, set aside.
+    pub kept: u64,
     pub claimed: u64,
     pub buffers: u64,
 }
@@ -83,20 +86,27 @@ pub struct Owning {
 
 impl<M: Machine> Manager<M> {
     /// A client's `alloc_owned`, done by [`Manager::owned_part`]. [`Error::BadSize`]: no pages;
-    /// [`Error::NoMemory`]: more than it may own, or in more buffers.
+    /// [`Error::NoMemory`]: more than it may own or is in no limit, or in more buffers.
     pub fn begin_owned(&mut self, caller: ComponentId, pages: u64) -> Result<Owning, Error> {
         let pool = self.enter(caller)?;
         if pages == 0 {
             return Err(Error::BadSize);
         }
-        let limit = pool.terms.heap_pages;
-        if pages > limit - pool.heap.claimed || pool.heap.spans.len() >= MOST {
+        let (limit, kept) = (pool.terms.heap_pages, pool.terms.heap_kept);
+        let claimed = pool.heap.claimed;
+        if pages > limit - claimed || pool.heap.spans.len() >= MOST {
             return Err(Error::NoMemory);
         }
+        let more = (claimed + pages).max(kept) - claimed.max(kept);
+        if more > self.free_pages() {
+            return Err(Error::NoMemory);
+        }
+        let pool = self.pool_mut(caller)?;
         let heap = &mut pool.heap;
         let (index, place) = heap.find(pages, limit).ok_or(Error::NoMemory)?;
         heap.spans.try_reserve(1).map_err(|_| Error::NoMemory)?;
         let id = self.add_region(caller, Kind::Owned, Phase::Filling, place, pages)?;
+        self.reserved += more;
         let heap = &mut self.pool_mut(caller)?.heap;
         heap.claimed += pages;
         heap.spans.insert(index, Span { place, pages, id });
@@ -247,8 +257,10 @@ impl<M: Machine> Manager<M> {
     fn remove_region(&mut self, at: usize) {
         let region = self.regions.remove(at);
         if let Ok(pool) = self.pool_mut(region.owner) {
+            let (kept, claimed) = (pool.terms.heap_kept, pool.heap.claimed);
             pool.heap.claimed -= region.pages;
             pool.heap.spans.retain(|s| s.id != region.id);
+            self.reserved -= claimed.max(kept) - (claimed - region.pages).max(kept);
         }
         self.free_ids.push(region.id);
     }
@@ -269,6 +281,7 @@ impl<M: Machine> Manager<M> {
         let pool = self.pool(component).map_err(|_| Error::NotFound)?;
         Ok(HeapUsage {
             limit: pool.terms.heap_pages,
+            kept: pool.terms.heap_kept,
             claimed: pool.heap.claimed,
             buffers: pool.heap.spans.len() as u64,
         })

@@ -92,6 +92,8 @@ pub struct Terms {
     pub max_pages: u64,
     /// Pages that its heap may grow by.
     pub heap_pages: u64,
+    /// Pages of these that are set aside for it; the others come from what is in no limit.
+    pub heap_kept: u64,
     /// May ask for physical addresses.
     pub dma: bool,
     /// Components that it shares an edge with, as a bit set.

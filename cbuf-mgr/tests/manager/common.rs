@@ -395,7 +395,7 @@ impl Host {
         self.client_with_heap(component, pages, max_pages, 0)
     }
 
-    /// The same, with a heap that may grow.
+    /// The same, with a heap that may grow, and for which that much is set aside.
     pub fn client_with_heap(
         &self,
         component: u16,
@@ -403,12 +403,25 @@ impl Host {
         max_pages: u64,
         heap_pages: u64,
     ) -> &'static Client {
+        self.client_with_heap_of(component, pages, max_pages, heap_pages, heap_pages)
+    }
+
+    /// The same, with less set aside.
+    pub fn client_with_heap_of(
+        &self,
+        component: u16,
+        pages: u64,
+        max_pages: u64,
+        heap_pages: u64,
+        heap_kept: u64,
+    ) -> &'static Client {
         let component = ComponentId(component);
         let terms = Terms {
             component,
             pages,
             max_pages,
             heap_pages,
+            heap_kept,
             dma: false,
             peers: u64::MAX,
         };
@@ -514,7 +527,8 @@ impl Host {
             let usage = all.clone().filter_map(|c| m.usage(c).ok());
             let heaps = all.clone().filter_map(|c| m.heap(c).ok());
             let limits = usage.clone().map(|u| u.limit).sum::<u64>();
-            let heap_limits = heaps.clone().map(|h| h.limit).sum::<u64>();
+            let reserved = heaps.clone().map(|h| h.claimed.max(h.kept));
+            let heap_limits = reserved.sum::<u64>();
             let held: u64 = usage.map(|u| u.held).sum();
             assert_eq!(memory.free, memory.total - limits - heap_limits);
             // What is owned, by account, by buffer and by machine.

@@ -540,6 +540,7 @@ fn memory_that_others_let_go_of_is_used() {
         pages,
         max_pages: pages,
         heap_pages: 0,
+        heap_kept: 0,
         dma: false,
         peers: 0,
     };

@@ -256,6 +256,7 @@ fn a_sender_must_be_a_peer() {
         pages: 4,
         max_pages: 4,
         heap_pages: 0,
+        heap_kept: 0,
         dma: false,
         peers: 1 << 1,
     };

@@ -380,18 +380,19 @@ impl<'a> Builder<'a> {
                 let dma = if component.has(Right::Dma) { DMA } else { 0 };
                 let id = u64::from(draft.id.0) | dma | component.heap_growth_pages() << 32;
                 let pages = component.pool.map_or(0, |pool| pool.pages | pool.max << 32);
-                clients.push((&component.name, draft.id, region, id, pages));
+                let kept = u64::from(draft.id.0) | component.heap_kept_pages() << 32;
+                clients.push((&component.name, draft.id, region, id, pages, kept));
             }
         }
         for draft in drafts
             .iter_mut()
             .filter(|d| d.component.has(Right::CbufClients))
         {
-            for (name, id, region, base, pages) in &clients {
+            for (name, id, region, base, pages, kept) in &clients {
                 let grants = &mut draft.grants;
                 grants.grant(&format!("client:{name}"), *region, *base, *pages)?;
                 let peers = self.image.peers(*id);
-                grants.grant(&format!("peers:{name}"), CPtr::NULL, u64::from(id.0), peers)?;
+                grants.grant(&format!("peers:{name}"), CPtr::NULL, *kept, peers)?;
             }
         }
         Ok(())

@@ -88,6 +88,7 @@ impl Image {
             let (start, max) = (component.heap_bytes, component.heap_max_bytes);
             let sizes = limits::heap_ok(start)
                 && (start == max || limits::heap_range_ok(start, max))
+                && limits::heap_kept_ok(start, component.heap_kept_bytes, max)
                 && limits::stack_ok(component.stack_bytes)
                 && component.pool.is_none_or(|pool| limits::pool_ok(&pool))
                 && component

@@ -182,8 +182,9 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
         binary,
         provides: Vec::new(),
         imports: Vec::new(),
-        heap_bytes: heap.0,
-        heap_max_bytes: heap.1,
+        heap_bytes: heap[0],
+        heap_kept_bytes: heap[1],
+        heap_max_bytes: heap[2],
         stack_bytes,
         pool,
         memory: one.memory.as_ref().and_then(|m| memory(one, m, out)),
@@ -196,39 +197,53 @@ fn component(one: &ComponentSource, known: &Known<'_>, out: &mut Vec<Problem>) -
     }
 }
 
-/// Bytes of its heap at start, and at most. What is wrong counts as none.
-fn heap(one: &ComponentSource, out: &mut Vec<Problem>) -> (u64, u64) {
+/// Bytes of its heap at start, set aside, and at most. What is wrong counts as none.
+fn heap(one: &ComponentSource, out: &mut Vec<Problem>) -> [u64; 3] {
+    const NONE: [u64; 3] = [0; 3];
     let component = one.name.clone();
     let mut sized = |key: &str, text: &str| {
         let what = format!("component `{component}`, {key}");
         size_or(&what, text, out)
     };
     match &one.heap {
-        None => (0, 0),
+        None => NONE,
         Some(HeapSource::Bytes(text)) => match sized("heap", text) {
-            Some(bytes) if limits::heap_ok(bytes) => (bytes, bytes),
+            Some(bytes) if limits::heap_ok(bytes) => [bytes; 3],
             Some(_) => {
                 let text = text.clone();
                 out.push(Problem::BadHeap { component, text });
-                (0, 0)
+                NONE
             }
-            None => (0, 0),
+            None => NONE,
         },
-        Some(HeapSource::Growing { start, max }) => {
+        Some(HeapSource::Growing { start, kept, max }) => {
             let sizes = (sized("heap's start", start), sized("heap's max", max));
+            let all = kept.as_ref().map(|text| sized("heap's kept", text));
             let (Some(first), Some(most)) = sizes else {
-                return (0, 0);
+                return NONE;
             };
-            if limits::heap_range_ok(first, most) {
-                return (first, most);
-            }
             let (start, max) = (start.clone(), max.clone());
-            out.push(Problem::BadHeapRange {
-                component,
-                start,
-                max,
-            });
-            (0, 0)
+            if !limits::heap_range_ok(first, most) {
+                out.push(Problem::BadHeapRange {
+                    component,
+                    start,
+                    max,
+                });
+                return NONE;
+            }
+            match all.unwrap_or(Some(most)) {
+                Some(bytes) if limits::heap_kept_ok(first, bytes, most) => [first, bytes, most],
+                Some(_) => {
+                    out.push(Problem::BadHeapKept {
+                        component,
+                        start,
+                        kept: kept.clone().unwrap_or_default(),
+                        max,
+                    });
+                    NONE
+                }
+                None => NONE,
+            }
         }
     }
 }

@@ -27,7 +27,9 @@ pub struct Component {
     pub imports: Vec<Edge>,
     /// Heap at start.
     pub heap_bytes: u64,
-    /// What it may grow to, by memory of the CBUF manager's.
+    /// What it can always grow to, by memory of the CBUF manager's that is set aside for it.
+    pub heap_kept_bytes: u64,
+    /// What it may grow to, where there is memory that nothing is meant for.
     pub heap_max_bytes: u64,
     pub stack_bytes: u64,
     pub pool: Option<Pool>,
@@ -94,6 +96,11 @@ impl Component {
     /// Pages that its heap may grow by.
     pub fn heap_growth_pages(&self) -> u64 {
         self.heap_max_bytes.saturating_sub(self.heap_bytes) / abi::layout::PAGE as u64
+    }
+
+    /// Of these, pages that are set aside for it.
+    pub fn heap_kept_pages(&self) -> u64 {
+        self.heap_kept_bytes.saturating_sub(self.heap_bytes) / abi::layout::PAGE as u64
     }
 
     /// Whether the CBUF manager gives it memory: as buffers, or for its heap.
@@ -185,14 +192,14 @@ impl Image {
         threads
     }
 
-    /// Pages that all heaps at their largest, stacks, starting pools and components' own memory take
+    /// Pages that all heaps as far as they are set aside, stacks, starting pools and components' own memory take
     /// together.
     pub fn pages_at_start(&self) -> u64 {
         let page = abi::layout::PAGE as u64;
         let one = |id, c: &Component| {
             let stacks = u64::from(self.threads_in(id).count_ones()) * c.stack_bytes;
             let own = c.memory.map_or(0, |m| m.bytes / page);
-            (c.heap_max_bytes + stacks) / page + c.pool.map_or(0, |p| p.pages) + own
+            (c.heap_kept_bytes + stacks) / page + c.pool.map_or(0, |p| p.pages) + own
         };
         self.ids()
             .map(|(id, c)| one(id, c))

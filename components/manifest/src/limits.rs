@@ -39,6 +39,11 @@ pub(crate) fn heap_range_ok(start: u64, max: u64) -> bool {
     heap_ok(start) && start > 0 && whole_pages(max) && start <= max && max <= MAX_GROWN_HEAP_BYTES
 }
 
+/// What is set aside of a heap that grows.
+pub(crate) fn heap_kept_ok(start: u64, kept: u64, max: u64) -> bool {
+    whole_pages(kept) && (start..=max).contains(&kept)
+}
+
 pub(crate) fn stack_ok(bytes: u64) -> bool {
     whole_pages(bytes) && (PAGE as u64..=MAX_STACK_BYTES).contains(&bytes)
 }

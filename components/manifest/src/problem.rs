@@ -94,6 +94,12 @@ pub enum Problem {
         start: String,
         max: String,
     },
+    BadHeapKept {
+        component: String,
+        start: String,
+        kept: String,
+        max: String,
+    },
     HeapWithoutManager(String),
     BadStack {
         component: String,
@@ -329,6 +335,17 @@ impl fmt::Display for Problem {
                     f,
                     "component `{component}`: a heap cannot grow from {start} to {max}: it starts with a page or more and ends at {} GiB or less",
                     limits::MAX_GROWN_HEAP_BYTES >> 30
+                )
+            }
+            BadHeapKept {
+                component,
+                start,
+                kept,
+                max,
+            } => {
+                write!(
+                    f,
+                    "component `{component}`: of a heap from {start} to {max}, {kept} cannot be kept: it is no less than the first and no more than the second"
                 )
             }
             HeapWithoutManager(name) => {

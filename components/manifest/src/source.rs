@@ -64,12 +64,17 @@ pub struct PoolSource {
     pub max: Option<u64>,
 }
 
-/// `"64KiB"`, or with what it may grow to where it may.
+/// `"64KiB"`, or with what it may grow to where it may, and how much of that is set aside (all of it
+/// where absent).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum HeapSource {
     Bytes(String),
-    Growing { start: String, max: String },
+    Growing {
+        start: String,
+        kept: Option<String>,
+        max: String,
+    },
 }
 
 /// `"64MiB"`, or with the alignment where the natural one is not wanted.

@@ -251,6 +251,12 @@ fn numbers_out_of_range_are_refused() {
         i.components[0].heap_bytes = 8192;
         i.components[0].heap_max_bytes = 4096;
     });
+    refused(|i| i.components[0].heap_kept_bytes = 4096);
+    refused(|i| {
+        i.components[0].heap_bytes = 4096;
+        i.components[0].heap_max_bytes = 8192;
+        i.components[0].heap_kept_bytes = 12288;
+    });
     refused(|i| i.components[0].stack_bytes = 0);
     refused(|i| i.components[0].name = "n".repeat(99));
     refused(|i| i.init_imports[0].provider = 64);
