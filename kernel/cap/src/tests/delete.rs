@@ -120,6 +120,37 @@ fn a_cnode_goes_in_bounded_pieces() {
     check::world(&w);
 }
 
+/// What the documentation says of one call: 128 capabilities, and what the last step overdraws.
+#[test]
+fn one_call_takes_out_so_many_and_no_more() {
+    const MOST: u64 = 128;
+    let mut w = World::new();
+    let node = w.make_cnode(FREE_RAM, FREE, 256);
+    for (what, revoked) in [("delete", false), ("revoke", true)] {
+        let mut calls = 0;
+        loop {
+            let before = w.caps.count();
+            let result = match revoked {
+                false => w.caps.delete(node),
+                true => w.caps.revoke(w.boot(RAM)),
+            };
+            let gone = before.saturating_sub(w.caps.count());
+            assert!(gone <= MOST + 1, "{what}: {gone} at once");
+            calls += 1;
+            match result {
+                Err(Error::Again) => assert!(calls < 1000, "{what} has no end"),
+                other => break assert!(other.is_ok() || calls > 1, "{what}: {other:?}"),
+            }
+        }
+        assert!(calls >= 3, "{what} took {calls} calls");
+        if !revoked {
+            w.settle();
+            w.make_cnode(FREE_RAM, FREE, 256);
+        }
+    }
+    check::world(&w);
+}
+
 #[test]
 fn who_wants_memory_carries_a_deletion_on() {
     let mut w = World::new();

@@ -244,6 +244,7 @@ impl Run {
         }
         self.flushed(&was, &call);
         self.announced(&was, &call);
+        self.bounded(&was, &call);
         self.seen.count(name, kind, result.err(), &broken);
     }
 
@@ -328,6 +329,21 @@ impl Run {
             _ => 0,
         };
         assert_eq!(platform.created.len(), made, "{call:?}");
+    }
+
+    /// No call takes out more capabilities than its budget pays for, and one that it overdraws with, nor
+    /// more page-table entries than that and a table's.
+    fn bounded(&self, was: &Model, call: &Call) {
+        let budget = self.w.caps.budget;
+        let most = budget.div_ceil(crate::delete::REMOVE) as usize + 1;
+        let gone = was.slots.len().saturating_sub(self.model.slots.len());
+        assert!(gone <= most, "{call:?} took {gone} out, at most {most}");
+        let most = (budget + u32::from(paging::ENTRIES)) as usize;
+        let cleared = was.entries.len().saturating_sub(self.model.entries.len());
+        assert!(
+            cleared <= most,
+            "{call:?} cleared {cleared}, at most {most}"
+        );
     }
 
     /// What is half deleted goes in the end, and nothing else with it.
