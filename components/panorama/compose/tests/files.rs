@@ -245,6 +245,37 @@ fn noise_fits_in_the_bound() {
     assert_eq!(other(&file).to_rgb8().into_raw(), rgb);
 }
 
+fn dimension() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        Just(0u32),
+        Just(48),
+        Just(64),
+        Just(u32::MAX),
+        1u32..200,
+        200u32..70_000,
+        any::<u32>()
+    ]
+}
+
+/// A file that holds a picture of `truth` but says that it has other sides.
+fn of_dimensions(width: u32, height: u32, truth: (u32, u32), is_jpeg: bool) -> Vec<u8> {
+    let colour = image::load_from_memory(&photo("rocket.jpg")).unwrap();
+    let part = colour.crop_imm(300, 200, truth.0, truth.1);
+    if is_jpeg {
+        let mut file = encoded(&part, image::ImageFormat::Jpeg);
+        let frame = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        let sides = [height as u16, width as u16].map(u16::to_be_bytes);
+        file[frame + 5..frame + 9].copy_from_slice(sides.as_flattened());
+        return file;
+    }
+    let mut file = encoded(&part, image::ImageFormat::Png);
+    file[16..20].copy_from_slice(&width.to_be_bytes());
+    file[20..24].copy_from_slice(&height.to_be_bytes());
+    let sum = crc32fast::hash(&file[12..29]);
+    file[29..33].copy_from_slice(&sum.to_be_bytes());
+    file
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -267,6 +298,27 @@ proptest! {
             let file = write(&rgb, size);
             prop_assert_eq!(other(&file).to_rgb8().into_raw(), rgb.clone());
             prop_assert_eq!(pixels(&file).unwrap().1, rgb);
+        }
+    }
+
+    /// Whatever a header says, it is within the limits or refused, and so are sides that there are no pixels for.
+    #[test]
+    fn any_dimensions_are_within_the_limits_or_refused(
+        width in dimension(),
+        height in dimension(),
+        is_jpeg in any::<bool>(),
+    ) {
+        let truth = (64, 48);
+        let (width, height) = if is_jpeg { (width & 0xffff, height & 0xffff) } else { (width, height) };
+        let file = of_dimensions(width, height, truth, is_jpeg);
+        let size = Size::new(width, height).ok().filter(|size| size.pixels() <= LIMITS.pixels);
+        prop_assert_eq!(probe(&file, LIMITS).ok().map(|info| info.size), size);
+        let found = pixels(&file);
+        if (width, height) == truth {
+            prop_assert!(found.is_ok());
+        } else if !is_jpeg && width >= truth.0 && height >= truth.1 {
+            // Of a JPEG that ends before its last row, by its own mark, the rest is grey.
+            prop_assert!(found.is_err(), "{width} {height}");
         }
     }
 

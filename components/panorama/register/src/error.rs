@@ -21,14 +21,14 @@ pub enum Error {
     Shapeless,
 }
 
-/// Images are counted from one, as people do.
+/// For people: images are photographs, counted from one.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TooFew => write!(f, "a panorama needs at least two images"),
+            Self::TooFew => write!(f, "a panorama needs at least two photographs"),
             Self::TooMany { images } => write!(
                 f,
-                "{images} images were given, at most {} are taken",
+                "{images} photographs were given, at most {} are taken",
                 crate::MAX_IMAGES
             ),
             Self::Room { needed, given } => {
@@ -36,7 +36,7 @@ impl fmt::Display for Error {
             }
             Self::Apart { images } => {
                 let many = images.count_ones() > 1;
-                write!(f, "image{}", if many { "s" } else { "" })?;
+                write!(f, "photograph{}", if many { "s" } else { "" })?;
                 let mut before = "";
                 for image in (0..32).filter(|i| images >> i & 1 == 1) {
                     write!(f, "{before} {}", image + 1)?;
@@ -51,7 +51,7 @@ impl fmt::Display for Error {
             Self::Unknown => write!(f, "a record names what does not exist"),
             Self::Shapeless => write!(
                 f,
-                "the images overlap but fit neither on a plane nor around a turning camera"
+                "the photographs overlap but fit neither on a plane nor around a turning camera"
             ),
         }
     }
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn images_apart_are_named() {
         let text = |images| Error::Apart { images }.to_string();
-        assert_eq!(text(0b100), "image 3 does not overlap the others");
-        assert_eq!(text(0b1010), "images 2, 4 do not overlap the others");
+        assert_eq!(text(0b100), "photograph 3 does not overlap the others");
+        assert_eq!(text(0b1010), "photographs 2, 4 do not overlap the others");
     }
 }

@@ -115,7 +115,7 @@ fn what_has_no_panorama_is_one_sentence_and_leaves_nothing() {
         (
             vec![good[0].clone(), good[1].clone(), other],
             422,
-            "image 3 does not overlap",
+            "photograph 3 does not overlap",
         ),
         (vec![good[0].clone()], 422, "at least two"),
         (

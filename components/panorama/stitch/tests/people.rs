@@ -222,7 +222,7 @@ fn what_does_not_belong_is_named_wherever_it_stands() {
             let mut photos = vec![&a, &b];
             photos.insert(at, other);
             let why = panorama(&photos).err().unwrap();
-            let expected = format!("image {} does not overlap the others", at + 1);
+            let expected = format!("photograph {} does not overlap the others", at + 1);
             assert_eq!((why.status, why.why), (422, expected));
         }
         let why = panorama(&[other, other]).err();
