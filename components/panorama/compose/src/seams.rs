@@ -132,6 +132,7 @@ fn distances(width: usize, height: usize, depth: &mut [u16]) {
 mod tests {
     extern crate std;
     use super::*;
+    use std::vec::Vec;
 
     #[test]
     fn a_distance_is_about_five_times_the_true_one() {
@@ -149,6 +150,42 @@ mod tests {
                     (found - true_distance).abs() <= 0.1 * true_distance + 1e-9,
                     "{x} {y}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_is_taken_from_whoever_ends_farthest_from_it() {
+        // Columns 0 to 400, 320 to 800 and, within the second, 480 to 640; one of a few rows less.
+        let region = |x, y, width, height| Region {
+            x,
+            y,
+            width,
+            height,
+        };
+        let regions = [
+            region(0, 0, 400, 320),
+            region(320, 0, 480, 320),
+            region(480, 80, 160, 160),
+        ];
+        let canvas = region(0, 0, 800, 320);
+        let pixels: Vec<Vec<u8>> = (regions.iter())
+            .map(|r| vec![255; r.size().unwrap().pixels() * 4])
+            .collect();
+        let images: Vec<Warped<'_>> = (pixels.iter().zip(&regions))
+            .map(|(pixels, r)| Warped::packed(&pixels[..], r.size().unwrap()).unwrap())
+            .collect();
+        let size = cells(&canvas).unwrap();
+        let mut labels = vec![7; size.pixels()];
+        let mut out = GrayMut::packed(&mut labels[..], size).unwrap();
+        seams(&canvas, &regions, &images, &mut out).unwrap();
+        for (y, row) in labels.chunks(size.width()).enumerate() {
+            // Half way, where both are equally far from their ends; nearer to the rows' ends these decide,
+            // and the first of two equal ones is kept.
+            assert!(row[..45].iter().all(|label| *label == 0), "{y}");
+            assert!(row[50..].iter().all(|label| *label == 1), "{y}: {row:?}");
+            if (8..32).contains(&y) {
+                assert!(row[45..].iter().all(|label| *label == 1), "{y}: {row:?}");
             }
         }
     }

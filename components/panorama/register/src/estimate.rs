@@ -28,8 +28,11 @@ const BELIEVABLE: f64 = 4.0;
 const WIDE: f64 = 1.4;
 /// But only if it is so many times as wide as the widest image.
 const WIDER: f64 = 1.25;
+/// What the reference image says of where down is, beside each camera's x axis: as much as one that is
+/// held eight degrees askew.
+const OWN: f64 = 0.02;
 /// Cameras that look in directions whose mean is shorter than this look all around.
-const AROUND: f64 = 0.2;
+const AROUND: f64 = 0.5;
 /// The sine of the farthest that cameras may look up or down from the horizon.
 const STEEPEST: f64 = 0.5;
 /// A plane may have at most this many times the pixels of all images.
@@ -341,23 +344,18 @@ impl<'a> Set<'a> {
 
     /// Whether some corner is farther to the side than half of [`WIDE`], and all of them together are
     /// clearly wider than any one image: an image alone was drawn on a plane by its own camera, and
-    /// of images that hardly turn against each other no field of view can be known.
+    /// of images that hardly turn against each other no field of view can be known. Where images
+    /// reach around to the back, no plane fits, whatever this says.
     fn is_wide(&self, placements: &[Placement]) -> bool {
-        use core::f64::consts::{PI, TAU};
-        let angle = |[x, _, z]: [f64; 3]| libm::atan2(x, z);
         let (mut least, mut most, mut widest) = (f64::INFINITY, f64::NEG_INFINITY, 0.0f64);
         for (placement, size) in placements.iter().zip(self.sizes) {
-            let middle = angle(placement.ray(size.centre()));
-            let aside = size.corners().map(|corner| {
-                let aside = angle(placement.ray(corner)) - middle;
-                // An image may lie across the place where angles begin anew.
-                aside - TAU * libm::floor((aside + PI) / TAU)
-            });
-            let left = aside.iter().copied().fold(0.0, f64::min);
-            let right = aside.iter().copied().fold(0.0, f64::max);
+            let rays = size.corners().map(|corner| placement.ray(corner));
+            let angles = rays.map(|[x, _, z]| libm::atan2(x, z));
+            let left = angles.iter().copied().fold(f64::INFINITY, f64::min);
+            let right = angles.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             widest = widest.max(right - left);
-            least = least.min(middle + left);
-            most = most.max(middle + right);
+            least = least.min(left);
+            most = most.max(right);
         }
         let far = most.max(-least) > WIDE / 2.0;
         far && most - least > WIDER * widest
@@ -379,7 +377,7 @@ fn upright(cameras: &[Turned], root: usize) -> Matrix3 {
         for i in 0..3 {
             ahead[i] += z[i] / cameras.len() as f64;
             for j in 0..3 {
-                m[i][j] += 0.1 * own_down[i] * own_down[j] - x[i] * x[j];
+                m[i][j] += OWN * own_down[i] * own_down[j] - x[i] * x[j];
             }
         }
     }

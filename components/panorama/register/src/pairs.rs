@@ -232,3 +232,29 @@ fn drop_strays(samples: &mut Vec<Sample>, homography: &Matrix3) {
     let limit = (16.0 * median).max(1.0);
     samples.retain(|s| s.error(homography) <= limit);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_far_off_by_the_standard_of_the_others_is_dropped() {
+        let off = |dx: f64| Sample {
+            first: Point { x: 10.0, y: 20.0 },
+            second: Point {
+                x: 10.0 + dx,
+                y: 20.0,
+            },
+            deviation: 1.0,
+        };
+        let left = |offs: &[f64]| {
+            let mut samples: Vec<Sample> = offs.iter().map(|dx| off(*dx)).collect();
+            drop_strays(&mut samples, &Matrix3::IDENTITY);
+            samples.len()
+        };
+        // A pixel is nothing, whatever the others say; four medians are the limit beyond it.
+        assert_eq!(left(&[0.1, 0.0, 0.1, 0.9, 1.1]), 4);
+        assert_eq!(left(&[0.5, 0.5, 0.5, 1.9, 2.1]), 4);
+        assert_eq!(left(&[]), 0);
+    }
+}
