@@ -23,8 +23,9 @@ pub type Dues = [Due; TARGETS];
 pub struct Due {
     held: u64,
     credit: i64,
-    /// Whether it grew when it last changed, and how often it changed the other way since it rested.
-    grew: bool,
+    /// Whether it lost too much when it was last off its target, and how often that turned round
+    /// since the target binds.
+    above: bool,
     turns: u32,
     /// It had what it was due in the last period, no more and no less.
     binds: bool,
@@ -40,6 +41,8 @@ impl Due {
             // What is close enough stays as it is.
             if less.unsigned_abs() > ENOUGH.max(target / 8) {
                 self.credit = (self.credit + less).clamp(-most, most);
+                self.turns += u32::from(self.above != (less < 0));
+                self.above = less < 0;
             }
         } else {
             // It has more than that, or cannot have it: nothing to learn.
@@ -57,10 +60,6 @@ impl Due {
     fn note(&mut self, held: u64, rests: bool) {
         if rests {
             self.turns = 0;
-        } else if self.binds && held != self.held {
-            let grows = held > self.held;
-            self.turns += u32::from(grows != self.grew);
-            self.grew = grows;
         }
         self.held = held;
     }
