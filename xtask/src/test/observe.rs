@@ -305,6 +305,30 @@ pub fn dashboard(port: u16, folder: &Path) -> Result<(), String> {
     }
 }
 
+pub const SURVIVES: &str = "the dashboard outlives the web server and the observer";
+
+/// On image `webkill`, where both are killed in turn: the page finds its way back by itself.
+pub fn survives(port: u16, folder: &Path) -> Result<(), String> {
+    const DEATHS: u64 = 2;
+    const LATER: Duration = Duration::from_secs(40);
+    let program = browser::program().ok_or("there is no Chromium")?;
+    let mut page = Browser::start(program, folder)?;
+    page.looks(375, true)?;
+    page.open(&format!("http://127.0.0.1:{port}/"))?;
+    page.until(&format!("{STATE} === 'live'"), LATER, STATE)?;
+    // What the graph tells of a component, which comes with the figures that the page has now.
+    let graph = "document.getElementById('graph').innerHTML";
+    for name in ["webserver", "observe"] {
+        let told = format!("new RegExp('{name}: [^\"<]*restarted (\\\\d+) times')");
+        let times = format!("Number(({told}).exec({graph})?.[1] ?? 0)");
+        page.until(&format!("{times} >= {DEATHS}"), LATER, &times)?;
+    }
+    page.until(&format!("{STATE} === 'live'"), LATER, STATE)?;
+    let moved = "document.querySelector('#throughput .line')?.getAttribute('d') ?? ''";
+    let before = page.value(moved)?;
+    page.until(&format!("({moved}) !== {before}"), LATER, moved)
+}
+
 fn walk(page: &mut Browser, port: u16) -> Result<(), String> {
     page.looks(1280, false)?;
     page.open(&format!("http://127.0.0.1:{port}/"))?;

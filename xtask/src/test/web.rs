@@ -77,10 +77,24 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
             Err(why) => outcomes.count("web: boots", Err(why)),
         }
     }
+    survives(project, outcomes);
     outcomes.run("web: boots and serves with 64 MiB", || {
         let mut served = serve(project, "webserver", 64)?;
         let answer = load::ab(served.port, 300, true, "/cgi?bytes=1024");
         answer.map_err(|why| served.explain(&why))
+    });
+}
+
+fn survives(project: &Project, outcomes: &mut Outcomes) {
+    let name = format!("web: {}", observe::SURVIVES);
+    if outcomes.quick || !outcomes.wants(&name) || install::browser().is_err() {
+        return;
+    }
+    outcomes.run(&name, || {
+        let words = "reaper.kill=8,10 reaper.every=1500";
+        let mut served = serve_with(project, "webkill", 128, words)?;
+        let lived = observe::survives(served.port, &project.target().join("run"));
+        lived.map_err(|why| served.explain(&why))
     });
 }
 
