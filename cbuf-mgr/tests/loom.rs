@@ -120,32 +120,35 @@ fn shrinking_and_allocation_do_not_both_get_a_free_buffer() {
     });
 }
 
-/// A buffer ends while its receiver takes a reference: it is the receiver's, or gone.
+/// A buffer ends while its receiver, or its owner, is sent it and takes a reference: it is theirs, or
+/// gone.
 #[test]
 fn ending_and_receiving_do_not_both_get_garbage() {
-    loom::model(|| {
-        let shared = Arc::new(Component::new(referenced(0)));
-        shared
-            .record()
-            .senders
-            .store(Record::bit(A), Ordering::SeqCst);
-        let other = shared.clone();
-        let manager = thread::spawn(move || Control::withdraw(other.record(), Whose::Receiver));
-        let received = shared.client().cbuf2buf(ID, 0, 1, A);
-        let withdrawn = manager.join().unwrap();
-        let state = shared.record().load();
-        assert_eq!(withdrawn, received.is_err());
-        let expected = if withdrawn {
-            State::EMPTY
-        } else {
-            referenced(1)
-        };
-        assert_eq!(state, expected);
-        assert_eq!(
-            shared.record().received.load(Ordering::SeqCst),
-            u32::from(received.is_ok())
-        );
-    });
+    for whose in [Whose::Receiver, Whose::Owner] {
+        loom::model(move || {
+            let shared = Arc::new(Component::new(referenced(0)));
+            shared
+                .record()
+                .senders
+                .store(Record::bit(A), Ordering::SeqCst);
+            let other = shared.clone();
+            let manager = thread::spawn(move || Control::withdraw(other.record(), whose));
+            let received = shared.client().cbuf2buf(ID, 0, 1, A);
+            let withdrawn = manager.join().unwrap();
+            let state = shared.record().load();
+            assert_eq!(withdrawn, received.is_err());
+            let expected = if withdrawn {
+                State::EMPTY
+            } else {
+                referenced(1)
+            };
+            assert_eq!(state, expected);
+            assert_eq!(
+                shared.record().received.load(Ordering::SeqCst),
+                u32::from(received.is_ok())
+            );
+        });
+    }
 }
 
 /// The manager takes an idle buffer away and gives its id, at the same place, to another sender's

@@ -43,7 +43,7 @@ pub struct Shelf {
 #[derive(Debug)]
 pub struct Shelves([[Shelf; CLASSES]; THREADS]);
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 const _: () = assert!(size_of::<Shelves>() == abi::layout::SHELF_BYTES);
 
 impl Shelf {

@@ -3,9 +3,10 @@
 //! thread goes without shelves.
 
 /// Numbers are below this; what is not has no shelves.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 pub const THREADS: usize = abi::ThreadId::MAX;
-#[cfg(loom)]
+/// Few enough for those that walk through all shelves step by step.
+#[cfg(any(loom, miri))]
 pub const THREADS: usize = 2;
 
 /// The running thread. Costs four instructions in a component.

@@ -128,6 +128,54 @@ fn what_is_being_ended_is_not_posted() {
     }
 }
 
+/// A reference to garbage that is taken while it is being ended keeps it, also where it is its owner's.
+#[test]
+fn what_is_taken_while_it_is_being_ended_is_kept() {
+    for taker in [A, B] {
+        let w = world(Lies::InTheRing);
+        let sent = Buffer::try_alloc(w.a, PAGE).unwrap().freeze(PAGE);
+        drop(Cbuf::receive(w.b, sent.send(B), A).unwrap());
+        drop(sent);
+        let client = [w.a, w.b][usize::from(taker == B)];
+        let record = client.record(w.id).unwrap();
+        // C's mapping goes first.
+        assert!(!w.shrink(Moment::Unmap, || {
+            record.state.fetch_add(1, Ordering::SeqCst);
+        }));
+        assert_eq!(record.load().references(), 1);
+        let page = record.load().address();
+        let page = w.host.with(|m| m.machine().page_at(page));
+        let mapped = w
+            .host
+            .with(|m| m.machine().mapped.contains_key(&(taker.0, page)));
+        assert!(mapped, "{taker:?} holds what is not there");
+        record.state.fetch_sub(1, Ordering::SeqCst);
+        w.host.with(|m| m.set_pool(A, 0)).unwrap();
+        assert_eq!(w.host.with(|m| m.usage(A).unwrap().held), 0);
+        w.host.check();
+    }
+}
+
+/// What lies free is no garbage, whoever says that it is: its owner may be about to post it.
+#[test]
+fn what_lies_free_is_not_ended_as_garbage() {
+    let w = world(Lies::InTheRing);
+    let claim = w.b.record(w.id).unwrap();
+    claim.state.fetch_add(1, Ordering::SeqCst);
+    assert!(!w.shrink(Moment::Unmap, || ()));
+    claim.state.fetch_sub(1, Ordering::SeqCst);
+    // The pool holds too much, and a receiver says that it let go.
+    let (post, posted) = w.post();
+    w.host.with(|m| {
+        m.machine_mut().at(Moment::Unmap, post);
+        m.relinquish(B, w.id).unwrap();
+        assert!(!m.machine().is_past(), "it is being ended");
+    });
+    assert_eq!(*posted.lock().unwrap(), None);
+    assert_eq!(Buffer::try_alloc(w.a, PAGE).unwrap().id(), w.id);
+    w.host.check();
+}
+
 /// A component claims to have received what lies free. Its owner gets that back where it was, and
 /// loses nothing, also where it had begun to forget it.
 #[test]

@@ -77,7 +77,7 @@ const MIRI_LIMIT: Duration = Duration::from_secs(600);
 /// The deletion list keeps addresses of slots in plain words, so provenance is allowed to be
 /// exposed. Without isolation, because the random tests ask for the time and for variables.
 fn miri(project: &Project, outcomes: &mut Outcomes) {
-    let rest: [(&str, &[&str]); 3] = [
+    let rest: [(&str, &[&str]); 4] = [
         (
             "miri: kernel/cap",
             // Without those that fill, clear or walk much memory, and take a minute each there.
@@ -113,6 +113,23 @@ fn miri(project: &Project, outcomes: &mut Outcomes) {
         (
             "miri: archive",
             &["-p", "cistern-archive", "--tests", "what_was_written"],
+        ),
+        (
+            "miri: cbuf-mgr",
+            // A few that go through most of the unsafe code; the others move megabytes.
+            &[
+                "-p",
+                "cbuf-mgr",
+                "--lib",
+                "--test",
+                "manager",
+                "--",
+                "garbage_is_found",
+                "between::what_is_being_ended",
+                "between::what_lies_free",
+                "paths::a_batch_that_claims",
+                "paths::a_buffer_goes_round",
+            ],
         ),
     ];
     for (name, arguments) in rest {
