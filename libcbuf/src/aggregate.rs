@@ -3,9 +3,10 @@
 //! a stretch of bytes or another aggregate; an aggregate of stretches alone has depth 1, and
 //! [`MAX_DEPTH`] is the most. Source: CBUFs, section 2.2.
 
-use crate::buffer::{Buffer, Cbuf, CbufRef};
+use crate::buffer::{Buffer, Cbuf};
 use crate::client::Client;
 use crate::meta::CbufId;
+use crate::wire::CbufRef;
 use abi::layout::PAGE;
 use abi::{ComponentId, Error};
 
@@ -88,9 +89,11 @@ impl<'c> Aggregate<'c> {
     pub fn len(&self) -> u64 {
         self.bytes
     }
+    /// Whether there is no byte in it.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
+    /// Tables from this one to the innermost, itself included: 1 to [`MAX_DEPTH`].
     pub fn depth(&self) -> usize {
         self.depth
     }

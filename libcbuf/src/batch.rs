@@ -1,8 +1,9 @@
 //! Many records in one invocation: an array of them in a buffer, sent like any other. What the
 //! interface language calls `batch<T>`. Source: CBUFs, section 2.2 (aggregates).
 
-use crate::buffer::{Buffer, Cbuf, CbufRef};
+use crate::buffer::{Buffer, Cbuf};
 use crate::client::Client;
+use crate::wire::CbufRef;
 use abi::layout::PAGE;
 use abi::{ComponentId, Error};
 use core::marker::PhantomData;
@@ -123,12 +124,15 @@ impl<'c, T: Record<'c>> Batch<'c, T> {
     pub fn capacity(&self) -> usize {
         self.inner.as_ref().map_or(0, |(_, b)| b.len() / T::WIRE)
     }
+    /// Records in it.
     pub fn len(&self) -> usize {
         self.count as usize
     }
+    /// Whether none is in it.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
+    /// Whether there is room for no more records.
     pub fn is_full(&self) -> bool {
         self.len() == self.capacity()
     }

@@ -143,61 +143,11 @@
 
 use crate::client::{Allocated, Client};
 use crate::meta::{CbufId, Record, State};
+use crate::wire::CbufRef;
 use abi::{ComponentId, Error};
 use core::mem::ManuallyDrop;
 use core::ops::{Bound, Deref, DerefMut, RangeBounds};
 use core::ptr::NonNull;
-
-/// How a buffer travels between components: 12 bytes, or two words. Id 0 is none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(C)]
-pub struct CbufRef {
-    pub id: u32,
-    pub offset: u32,
-    pub len: u32,
-}
-
-impl CbufRef {
-    pub const NONE: Self = Self {
-        id: 0,
-        offset: 0,
-        len: 0,
-    };
-    /// Bytes in a batch record.
-    pub const WIRE: usize = 12;
-
-    pub const fn is_none(self) -> bool {
-        self.id == 0
-    }
-    /// As two register words: id | len << 32, and the offset.
-    pub const fn to_words(self) -> [u64; 2] {
-        [self.id as u64 | (self.len as u64) << 32, self.offset as u64]
-    }
-    /// Bits 32 and up of the second word are ignored.
-    pub const fn from_words(words: [u64; 2]) -> Self {
-        Self {
-            id: words[0] as u32,
-            len: (words[0] >> 32) as u32,
-            offset: words[1] as u32,
-        }
-    }
-    pub fn to_bytes(self) -> [u8; Self::WIRE] {
-        let mut out = [0; Self::WIRE];
-        out[0..4].copy_from_slice(&self.id.to_le_bytes());
-        out[4..8].copy_from_slice(&self.offset.to_le_bytes());
-        out[8..12].copy_from_slice(&self.len.to_le_bytes());
-        out
-    }
-    pub fn from_bytes(wire: [u8; Self::WIRE]) -> Self {
-        let word =
-            |at: usize| u32::from_le_bytes([wire[at], wire[at + 1], wire[at + 2], wire[at + 3]]);
-        Self {
-            id: word(0),
-            offset: word(4),
-            len: word(8),
-        }
-    }
-}
 
 /// A buffer that only its holder can see: writable, as long as whole pages (at least the bytes
 /// asked for), with whatever its last use left in it. Dropping it gives it back at once.
@@ -481,20 +431,5 @@ impl Drop for Cbuf<'_> {
 impl core::fmt::Debug for Cbuf<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Cbuf({}, {}+{})", self.id.0, self.offset, self.len)
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::CbufRef;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn both_wire_forms_keep_a_reference(id: u32, offset: u32, len: u32) {
-            let sent = CbufRef { id, offset, len };
-            prop_assert_eq!(CbufRef::from_bytes(sent.to_bytes()), sent);
-            prop_assert_eq!(CbufRef::from_words(sent.to_words()), sent);
-        }
     }
 }

@@ -31,12 +31,14 @@ pub mod slab;
 mod stock;
 pub mod thread;
 pub mod trie;
+pub mod wire;
 
 pub use abi::{ComponentId, Error};
 pub use aggregate::Aggregate;
 pub use batch::{Batch, Incoming, Record};
-pub use buffer::{Buffer, Cbuf, CbufRef};
+pub use buffer::{Buffer, Cbuf};
 pub use client::{Client, Manager};
 pub use meta::CbufId;
 pub use owned::Owned;
 pub use slab::{Piece, Slab};
+pub use wire::CbufRef;

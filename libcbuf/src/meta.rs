@@ -13,6 +13,7 @@ use abi::layout::PAGE;
 pub struct CbufId(pub u32);
 
 impl CbufId {
+    /// No buffer.
     pub const NONE: Self = Self(0);
 }
 
@@ -73,6 +74,7 @@ pub struct State(pub u64);
 impl State {
     /// No buffer here. The manager writes it into every record of a new leaf.
     pub const EMPTY: Self = Self(Self::INCONSISTENT);
+    /// The reference count: bits 0 to 17.
     pub const REFERENCES: u64 = (1 << 18) - 1;
     /// The buffer is gone. With [`State::FREE`]: taken away while it lies in a freelist or on a
     /// shelf; whoever takes it from there forgets it.
@@ -90,8 +92,11 @@ impl State {
     pub const SEALED: u64 = 1 << 22;
     /// All flags.
     pub const FLAGS: u64 = 31 << 18;
+    /// The order, a buffer having 2^order pages: bits 23 to 27.
     pub const ORDER_SHIFT: u32 = 23;
+    /// Its mask.
     pub const ORDER: u64 = 31 << Self::ORDER_SHIFT;
+    /// The number of the buffer's first page in its component: bits 28 and up; 0 is no buffer.
     pub const PAGE_SHIFT: u32 = 28;
 
     #[inline]

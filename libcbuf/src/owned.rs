@@ -1,6 +1,16 @@
 //! Owned buffers: memory that is this component's until it frees it or dies, of any number of pages,
 //! outside of its pool, for an allocator to cut up. Nobody else ever gets it: it is neither sent nor
 //! collected. Making and ending one calls the manager. Source: CBUFs, section 2.1.
+//!
+//! There is no call that sends it:
+//! ```compile_fail,E0599
+//! # use libcbuf::{Client, ComponentId, Error, Owned};
+//! # fn example(client: &Client, to: ComponentId) -> Result<(), Error> {
+//! let owned = Owned::alloc(client, 2)?;
+//! owned.send(to);
+//! Ok(())
+//! # }
+//! ```
 
 use crate::client::Client;
 use crate::meta::CbufId;
@@ -56,6 +66,7 @@ impl<'c> Owned<'c> {
         })
     }
 
+    /// The manager's name for it, which is nothing to any other component.
     pub fn id(&self) -> CbufId {
         self.id
     }

@@ -24,6 +24,7 @@ unsafe impl Sync for Trie {}
 impl Trie {
     /// The root's word for a leaf that exists: a mask that changes no offset.
     pub const PRESENT: u32 = u32::MAX;
+    /// The root's word for one that does not: every id in it leads to the record of id 0.
     pub const ABSENT: u32 = 0;
 
     /// # Safety
