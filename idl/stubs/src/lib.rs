@@ -15,3 +15,19 @@
 pub mod wire;
 
 include!(concat!(env!("OUT_DIR"), "/interfaces.rs"));
+
+/// The runtime invokes two interfaces by raw numbers, since the stubs are built on it: the numbers are
+/// those of the interface files, or nothing compiles.
+macro_rules! agree {
+    ($($interface:ident: $($method:ident)*;)*) => {
+        $($(const _: () = assert!(
+            $interface::method::$method == rt::$interface::method::$method,
+            concat!(stringify!($interface), " ", stringify!($method), ": insert at the end"),
+        );)*)*
+    };
+}
+
+agree! {
+    cbuf: COLLECT MAP RELINQUISH PHYSICAL MEMORY SEAL ALLOC_OWNED FREE_OWNED;
+    sched: YIELD_NOW BLOCK BLOCK_ON WAKE WAIT_IRQ KERNEL_STAT PRIORITY RAN;
+}
