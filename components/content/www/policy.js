@@ -7,6 +7,7 @@ const RULES = {
   limited: "the least time lost in all under the limit",
   priority: "the most urgent pools first",
   qos: "targets kept first, the rest for the others",
+  static: "nothing is decided: pools keep the sizes they were given",
 };
 const WORD = /^\d{1,9}$/;
 const SHARE = /^\d{1,2}([.,]\d{1,3})?$/;
