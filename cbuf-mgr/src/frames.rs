@@ -56,6 +56,7 @@ pub struct Frames {
     free: [Bits; ORDERS],
     free_pages: u64,
     total_pages: u64,
+    most_used: u64,
 }
 
 /// The largest run, in pages.
@@ -80,6 +81,7 @@ impl Frames {
             free,
             free_pages: 0,
             total_pages: 0,
+            most_used: 0,
         })
     }
 
@@ -112,6 +114,8 @@ impl Frames {
             self.free[from as usize].insert((index >> from) + 1);
         }
         self.free_pages -= 1 << order;
+        let used = self.total_pages.saturating_sub(self.free_pages);
+        self.most_used = self.most_used.max(used);
         Some(self.first + index as u64)
     }
 
@@ -135,6 +139,10 @@ impl Frames {
     /// Pages that are free now.
     pub fn free_pages(&self) -> u64 {
         self.free_pages
+    }
+    /// The most pages that were ever given out at once.
+    pub fn most_used(&self) -> u64 {
+        self.most_used
     }
     /// Pages ever added.
     pub fn total_pages(&self) -> u64 {
@@ -185,6 +193,7 @@ mod tests {
             prop_assert_eq!(frames.free_pages(), pages);
             let mut used = vec![false; pages as usize];
             let mut held: Vec<(u64, u32)> = Vec::new();
+            let mut most = 0;
             for (take, order, which) in steps {
                 if take {
                     let naive = (base..base + pages)
@@ -202,6 +211,8 @@ mod tests {
                     frames.free(page, order);
                 }
                 prop_assert_eq!(frames.free_pages(), used.iter().filter(|u| !**u).count() as u64);
+                most = most.max(pages - frames.free_pages());
+                prop_assert_eq!(frames.most_used(), most);
             }
         }
     }

@@ -362,4 +362,8 @@ impl stubs::cbuf_figures::Server for Figures {
     fn lock(&self, caller: ComponentId) -> Result<(u64, u64, u64), Error> {
         stubs::cbuf_policy::Server::lock(&Policy, caller)
     }
+
+    fn high_water(&self, _caller: ComponentId) -> Result<u64, Error> {
+        with(|m| Ok(m.high_water()))
+    }
 }

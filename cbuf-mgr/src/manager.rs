@@ -232,6 +232,11 @@ impl<M: Machine> Manager<M> {
         self.frames.total_pages()
     }
 
+    /// The most pages that were ever in buffers at once.
+    pub fn high_water(&self) -> u64 {
+        self.frames.most_used()
+    }
+
     /// Pages that are in no limit, of pool or heap.
     pub fn free_pages(&self) -> u64 {
         self.total_pages().saturating_sub(self.reserved)

@@ -203,6 +203,7 @@ fn buffers(manager: &cbuf_figures::Client) -> Result<Buffers, Error> {
         held,
         unpaid,
         unused,
+        most: manager.high_water()?,
     })
 }
 

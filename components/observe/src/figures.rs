@@ -83,6 +83,8 @@ pub struct Buffers {
     /// In buffers of the dead that nobody pays for.
     pub unpaid: u64,
     pub unused: u64,
+    /// The most pages that were ever in buffers at once.
+    pub most: u64,
 }
 
 /// What a supervisor says of a component.

@@ -69,13 +69,14 @@ fn memory(o: &mut Object<'_>, memory: &Memory) {
     }
 }
 
-fn each(buffers: &Buffers) -> [(&'static str, u64); 5] {
+fn each(buffers: &Buffers) -> [(&'static str, u64); 6] {
     [
         ("total", buffers.total),
         ("free", buffers.free),
         ("held", buffers.held),
         ("unpaid", buffers.unpaid),
         ("unused", buffers.unused),
+        ("most", buffers.most),
     ]
 }
 

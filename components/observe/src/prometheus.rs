@@ -285,6 +285,12 @@ fn memory(out: &mut Out, figures: &Figures) {
         "Pages of it that components pay for.",
         Some(buffers.held),
     );
+    one(
+        out,
+        "cistern_buffer_high_water_pages",
+        "The most pages that were ever in buffers at once.",
+        Some(buffers.most),
+    );
     if let Some(figures) = &memory.lock {
         lock(out, figures);
     }

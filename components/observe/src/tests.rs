@@ -69,6 +69,7 @@ fn example() -> (Figures, Served) {
                 held: 600,
                 unpaid: 10,
                 unused: 290,
+                most: 800,
             }),
             lock: Some(Lock {
                 taken: 40,
@@ -150,6 +151,7 @@ fn stats_say_what_the_figures_say() {
     assert_eq!(stats["capabilities"]["types"]["Entry"], 23);
     assert_eq!(stats["memory"]["buffers"]["held"], 600);
     assert_eq!(stats["memory"]["lock"]["waited_us"], 7);
+    assert_eq!(stats["memory"]["buffers"]["most"], 800);
     assert_eq!(stats["components"][0]["pool"], Value::Null);
     assert_eq!(stats["components"][1]["pool"]["collecting_us"], 42);
     assert_eq!(stats["components"][1]["pool"]["target_ppm"], 100_000);
