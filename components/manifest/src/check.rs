@@ -88,7 +88,7 @@ pub fn check(source: &Description, known: &Known<'_>) -> Result<Checked, Vec<Pro
     if needed > minimum {
         return Err(alloc::vec![Problem::MemoryTooSmall { minimum, needed }]);
     }
-    let warnings = graph::warnings(&image);
+    let warnings = graph::warnings(&image, source);
     Ok(Checked { image, warnings })
 }
 

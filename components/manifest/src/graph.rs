@@ -3,6 +3,7 @@
 //! A cycle is refused because a thread could come back into a component on whose stack it
 //! already has a frame.
 
+use crate::source::Description;
 use crate::{Component, Edge, Image, Problem, Warning};
 use abi::ComponentId;
 use alloc::string::String;
@@ -55,11 +56,11 @@ pub(crate) fn start_order(
     Err(Problem::Cycle(names.join(" -> ")))
 }
 
-/// A provider's own thread that runs lower than a thread which can come in. The component that
-/// runs with interrupts off has no locks and is left out.
-pub(crate) fn warnings(image: &Image) -> Vec<Warning> {
+/// A provider's own thread that runs lower than a thread which can come in, and is not said to hold
+/// locks for moments only. The component that runs with interrupts off has no locks and is left out.
+pub(crate) fn warnings(image: &Image, source: &Description) -> Vec<Warning> {
     let mut out = Vec::new();
-    for (id, provider) in image.ids() {
+    for ((id, provider), described) in image.ids().zip(&source.component) {
         let invoked = (0..=image.components.len() as u16).any(|other| {
             image
                 .imports(ComponentId(other))
@@ -69,7 +70,8 @@ pub(crate) fn warnings(image: &Image) -> Vec<Warning> {
         if !invoked && provider.threads.is_empty() {
             out.push(Warning::Idle(provider.name.clone()));
         }
-        let Some(low) = provider.threads.iter().map(|t| t.priority).min() else {
+        let threads = described.thread.iter().filter(|t| t.locks.is_none());
+        let Some(low) = threads.map(|t| t.priority).min() else {
             continue;
         };
         if provider.no_preempt() {

@@ -451,7 +451,8 @@ impl core::error::Error for Problem {}
 pub enum Warning {
     /// Invoking carries the invoker's priority along, so invoked code never runs too low. But a
     /// provider's own thread shares its locks: where it runs lower than a thread that comes in,
-    /// the one that comes in can wait for it.
+    /// the one that comes in can wait for it, and though it lends its priority meanwhile, for as
+    /// long as the lock is held. Not for threads that are said to hold locks for moments only.
     PriorityInversion {
         invoker: String,
         high: u32,

@@ -99,6 +99,15 @@ pub struct ThreadSource {
     pub priority: u32,
     #[serde(default)]
     pub argument: u64,
+    pub locks: Option<LocksSource>,
+}
+
+/// What the author vouches for, of locks that a thread shares with threads that come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocksSource {
+    /// It holds them for moments: nothing is waited for or worked out under one.
+    Brief,
 }
 
 fn yes() -> bool {
