@@ -110,6 +110,17 @@ impl<'c, T: Record<'c>> Batch<'c, T> {
         }
     }
 
+    /// A batch in a buffer that is there: for whoever must not wait for one, or not for ever.
+    pub fn in_buffer(buffer: Buffer<'c>, to: ComponentId) -> Self {
+        let () = Self::CHECKED;
+        Self {
+            inner: Some((buffer.client(), buffer)),
+            to,
+            count: 0,
+            records: PhantomData,
+        }
+    }
+
     /// The empty batch: no buffer, no room.
     pub const fn none() -> Self {
         Self {

@@ -190,6 +190,10 @@ impl<'c> Buffer<'c> {
         }
     }
 
+    pub(crate) fn client(&self) -> &'c Client {
+        self.client
+    }
+
     #[inline]
     pub fn id(&self) -> CbufId {
         self.id

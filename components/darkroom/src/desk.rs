@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use cistern_stages::{Failure, Made, Part, Runner, Stage, conduct};
+use rt::abi::layout::PAGE;
 use rt::abi::{ComponentId, Error};
-use rt::cbuf::{Batch, Cbuf, Incoming};
+use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
 use rt::sync::{Mutex, Notify};
 use stage::{Now, text};
 use stubs::stitch::{self, Piece, Stretch};
@@ -21,6 +22,8 @@ const PIECES_MAX: usize = 1024;
 
 type Parts = Vec<Part<Cbuf<'static>>>;
 
+/// Shared by threads that come in and the thread that works, which is less urgent: under the lock
+/// that one looks or moves a few words, and whoever waits for it lends it priority.
 pub struct Desk {
     jobs: Mutex<Jobs<Now>>,
     complete: Notify,
@@ -76,7 +79,10 @@ impl Desk {
                 run: &mut run,
             };
             let made = conduct(files, &mut work);
-            self.jobs.lock().done(key, answer(made));
+            let answer = answer(made);
+            let unwanted = self.jobs.lock().done(key, answer);
+            // Given back when nobody waits for the lock.
+            drop(unwanted);
         }
     }
 }
@@ -87,7 +93,7 @@ fn answer(made: Made<Cbuf<'static>>) -> Answer<Cbuf<'static>> {
         Ok(file) => Answer {
             status: 200,
             timing,
-            body: Body::Png(alloc::vec![file]),
+            body: Body::Png(file),
         },
         Err(failure) => Answer {
             status: failure.status,
@@ -104,19 +110,18 @@ impl stitch::Server for Desk {
         pieces: Incoming<'static, Piece>,
     ) -> Result<Batch<'static, Stretch>, Error> {
         let client = u32::from(caller.0);
-        let mut answers = Vec::new();
         // What names a buffer that is not the caller's to pass is not taken.
         for piece in pieces.take(PIECES_MAX).flatten() {
             let number = piece.job;
             let (key, data) = (Key { client, number }, piece.data.as_deref());
             let data = data.unwrap_or_default();
             let mut jobs = self.jobs.lock();
+            if piece.kind != 5 && !jobs.knows(client) {
+                return Err(Error::NotFound);
+            }
             match piece.kind {
-                1 => {
-                    if let Err(refusal) = jobs.begin(key, data, piece.argument) {
-                        answers.push((number, refusal.into()));
-                    }
-                }
+                1 if !jobs.begin(key, data, piece.argument) => return Err(Error::NoMemory),
+                1 => {}
                 2 => jobs.take(key, &Now, data),
                 3 => {
                     jobs.end(key);
@@ -129,49 +134,38 @@ impl stitch::Server for Desk {
             }
         }
         let mut jobs = self.jobs.lock();
-        while let Some(answer) = jobs.answer(client) {
-            answers.push(answer);
+        if !jobs.knows(client) {
+            return Err(Error::NotFound);
         }
-        drop(jobs);
-        told(answers, caller)
+        if !jobs.has_answer(client) {
+            return Ok(Batch::none());
+        }
+        // Without a page it is told another time.
+        let Ok(page) = Buffer::try_alloc(rt::cbuf::client(), PAGE) else {
+            return Ok(Batch::none());
+        };
+        let mut batch = Batch::in_buffer(page, caller);
+        while batch.len() < batch.capacity()
+            && let Some((job, answer)) = jobs.answer(client)
+        {
+            batch.push(stretch(job, answer))?;
+        }
+        Ok(batch)
     }
 }
 
-/// Answers as stretches. The caller is told of each once.
-fn told(
-    answers: Vec<(u32, Answer<Cbuf<'static>>)>,
-    to: ComponentId,
-) -> Result<Batch<'static, Stretch>, Error> {
-    let stretches = |body: &Body<_>| match body {
-        Body::Text(_) => 1,
-        Body::Png(parts) => parts.len(),
+/// An answer as its only stretch.
+fn stretch(job: u32, answer: Answer<Cbuf<'static>>) -> Stretch {
+    let (media, body) = match answer.body {
+        Body::Text(why) => (TEXT, text(&(String::from(why) + "\n"))),
+        Body::Png(file) => (PNG, Some(file)),
     };
-    let count = answers.iter().map(|(_, a)| stretches(&a.body)).sum();
-    if count == 0 {
-        return Ok(Batch::none());
+    Stretch {
+        job,
+        status: answer.status.into(),
+        media,
+        more: 0,
+        timing: text(&answer.timing),
+        body,
     }
-    let mut batch = Batch::with_capacity(rt::cbuf::client(), to, count)?;
-    for (job, answer) in answers {
-        let media = match answer.body {
-            Body::Text(_) => TEXT,
-            Body::Png(_) => PNG,
-        };
-        let parts = match answer.body {
-            Body::Text(why) => alloc::vec![text(&(String::from(why) + "\n"))],
-            Body::Png(parts) => parts.into_iter().map(Some).collect(),
-        };
-        let mut timing = text(&answer.timing);
-        let last = parts.len() - 1;
-        for (n, body) in parts.into_iter().enumerate() {
-            batch.push(Stretch {
-                job,
-                status: answer.status.into(),
-                media,
-                more: (last - n) as u32,
-                timing: timing.take(),
-                body,
-            })?;
-        }
-    }
-    Ok(batch)
 }

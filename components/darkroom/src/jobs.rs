@@ -11,6 +11,8 @@ use crate::{Limits, Refusal, Upload};
 
 /// Jobs at once: one that is worked on and those that wait or are on their way in.
 const JOBS_MAX: usize = 5;
+/// Uploads that are refused and wait to be told so; more are not taken at all.
+const REFUSED_MAX: usize = 256;
 
 /// A job: whose it is, and the number by which that client knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,8 +35,8 @@ pub struct Answer<B> {
 pub enum Body<B> {
     /// A sentence.
     Text(Cow<'static, str>),
-    /// A PNG file, in as many stretches as it takes.
-    Png(Vec<B>),
+    /// A PNG file.
+    Png(B),
 }
 
 impl<B> From<Refusal> for Answer<B> {
@@ -59,6 +61,10 @@ enum State<M: Memory> {
 pub struct Jobs<M: Memory> {
     jobs: Vec<(Key, State<M>)>,
     limits: Limits,
+    /// Uploads that are no jobs, and why; their clients are to be told.
+    refused: Vec<(Key, Refusal)>,
+    /// Clients that said that they begin, one bit each.
+    begun: u64,
 }
 
 impl<M: Memory> Jobs<M> {
@@ -66,18 +72,32 @@ impl<M: Memory> Jobs<M> {
         Self {
             jobs: Vec::new(),
             limits,
+            refused: Vec::new(),
+            begun: 0,
         }
     }
 
-    /// An upload begins. A job of the same name is forgotten. What is refused is no job.
-    pub fn begin(&mut self, key: Key, content_type: &[u8], length: u64) -> Result<(), Refusal> {
+    /// Whether a client said that it begins. One that did not speaks of jobs of another life, ours
+    /// or its own: it has to be told that they are lost.
+    pub fn knows(&self, client: u32) -> bool {
+        self.begun >> (client % 64) & 1 == 1
+    }
+
+    /// An upload begins. A job of the same name is forgotten. What is refused is no job, but answered
+    /// like one. Whether there was room even for that.
+    pub fn begin(&mut self, key: Key, content_type: &[u8], length: u64) -> bool {
         self.forget(key);
-        if self.jobs.len() >= JOBS_MAX {
-            return Err(Refusal::BUSY);
+        let upload = if self.jobs.len() < JOBS_MAX {
+            Upload::new(content_type, length, self.limits)
+        } else {
+            Err(Refusal::BUSY)
+        };
+        match upload {
+            Ok(upload) => self.jobs.push((key, State::Uploading(Box::new(upload)))),
+            Err(_) if self.refused.len() >= REFUSED_MAX => return false,
+            Err(refusal) => self.refused.push((key, refusal)),
         }
-        let upload = Upload::new(content_type, length, self.limits)?;
-        self.jobs.push((key, State::Uploading(Box::new(upload))));
-        Ok(())
+        true
     }
 
     /// More of an upload's body. What is refused drops all that came of it.
@@ -107,11 +127,14 @@ impl<M: Memory> Jobs<M> {
 
     /// Nobody waits for this job any more.
     pub fn forget(&mut self, key: Key) {
+        self.refused.retain(|(k, _)| *k != key);
         self.jobs.retain(|(k, _)| *k != key);
     }
 
-    /// Nobody waits for any job of this client.
+    /// A client begins: nobody waits for what jobs it has.
     pub fn forget_all(&mut self, client: u32) {
+        self.begun |= 1 << (client % 64);
+        self.refused.retain(|(key, _)| key.client != client);
         self.jobs.retain(|(key, _)| key.client != client);
     }
 
@@ -130,15 +153,30 @@ impl<M: Memory> Jobs<M> {
         self.jobs.iter().any(|(k, _)| *k == key)
     }
 
-    /// A job is done. If nobody waits for it, that ends here.
-    pub fn done(&mut self, key: Key, answer: Answer<M::Bytes>) {
+    /// A job is done. If nobody waits for it, its answer comes back.
+    pub fn done(&mut self, key: Key, answer: Answer<M::Bytes>) -> Option<Answer<M::Bytes>> {
         if let Some(state @ State::Working) = self.state(key) {
             *state = State::Done(answer);
+            return None;
         }
+        Some(answer)
+    }
+
+    /// Whether there is an answer for this client.
+    pub fn has_answer(&self, client: u32) -> bool {
+        let is_done = |(key, state): &(Key, State<M>)| {
+            key.client == client && matches!(state, State::Done(_))
+        };
+        self.jobs.iter().any(is_done) || self.refused.iter().any(|(key, _)| key.client == client)
     }
 
     /// An answer for this client, which ends its job.
     pub fn answer(&mut self, client: u32) -> Option<(u32, Answer<M::Bytes>)> {
+        let is_its = |(key, _): &(Key, Refusal)| key.client == client;
+        if let Some(place) = self.refused.iter().position(is_its) {
+            let (key, refusal) = self.refused.remove(place);
+            return Some((key.number, refusal.into()));
+        }
         let is_done = |(key, state): &(Key, State<M>)| {
             key.client == client && matches!(state, State::Done(_))
         };
@@ -168,7 +206,7 @@ mod tests {
     }
 
     fn upload(jobs: &mut Jobs<Heap>, heap: &Heap, key: Key, body: &[u8]) {
-        jobs.begin(key, TYPE, body.len() as u64).unwrap();
+        assert!(jobs.begin(key, TYPE, body.len() as u64));
         for piece in body.chunks(1000) {
             jobs.take(key, heap, piece);
         }
@@ -179,7 +217,7 @@ mod tests {
         Answer {
             status: 200,
             timing: "all;dur=1".into(),
-            body: Body::Png(vec![heap.finish(heap.room(10).unwrap(), 10)]),
+            body: Body::Png(heap.finish(heap.room(10).unwrap(), 10)),
         }
     }
 
@@ -198,7 +236,7 @@ mod tests {
         );
         drop(files);
         assert!(jobs.answer(1).is_none());
-        jobs.done(first, png(&heap));
+        assert!(jobs.done(first, png(&heap)).is_none());
         assert!(jobs.answer(2).is_none());
         let (number, answer) = jobs.answer(1).unwrap();
         assert_eq!((number, answer.status), (7, 200));
@@ -220,13 +258,16 @@ mod tests {
             key(1, 2),
             &form(&[vec![0; 10], vec![0; 10]]),
         );
-        assert_eq!(
-            jobs.begin(key(1, 3), b"text/plain", 5),
-            Err(Refusal::NO_FORM)
-        );
-        for (number, refusal) in [(1, Refusal::TOO_FEW), (2, Refusal::NO_MEMORY)] {
+        assert!(jobs.begin(key(1, 3), b"text/plain", 5));
+        for (number, refusal) in [
+            (3, Refusal::NO_FORM),
+            (1, Refusal::TOO_FEW),
+            (2, Refusal::NO_MEMORY),
+        ] {
+            assert!(jobs.has_answer(1) && !jobs.has_answer(2));
             assert!(jobs.answer(1) == Some((number, refusal.into())));
         }
+        assert!(!jobs.has_answer(1) && jobs.answer(1).is_none());
         assert_eq!((jobs.next_to_do().is_none(), heap.used()), (true, 0));
     }
 
@@ -235,7 +276,7 @@ mod tests {
         let heap = Heap::new(1 << 20);
         let mut jobs = Jobs::new(Limits::STANDARD);
         let body = form(&[vec![1; 100], vec![2; 100]]);
-        jobs.begin(key(1, 1), TYPE, 1000).unwrap();
+        assert!(jobs.begin(key(1, 1), TYPE, 1000));
         jobs.take(key(1, 1), &heap, &body[..200]);
         assert!(heap.used() > 0);
         jobs.forget(key(1, 1));
@@ -247,7 +288,7 @@ mod tests {
         jobs.forget(working);
         assert!(!jobs.is_wanted(working));
         drop(files);
-        jobs.done(working, png(&heap));
+        assert!(jobs.done(working, png(&heap)).is_some());
         assert_eq!((jobs.answer(1).is_none(), heap.used()), (true, 0));
         // Pieces of what is gone, or of what is complete, change nothing.
         jobs.take(working, &heap, b"more");
@@ -259,15 +300,34 @@ mod tests {
     }
 
     #[test]
+    fn who_did_not_begin_is_not_known() {
+        let mut jobs = Jobs::<Heap>::new(Limits::STANDARD);
+        assert!(!jobs.knows(7));
+        jobs.forget_all(7);
+        assert_eq!((jobs.knows(7), jobs.knows(8)), (true, false));
+    }
+
+    #[test]
     fn more_jobs_than_there_is_room_for_are_told_so() {
         let mut jobs = Jobs::<Heap>::new(Limits::STANDARD);
         for n in 0..JOBS_MAX as u32 {
-            jobs.begin(key(1, n), TYPE, 100).unwrap();
+            assert!(jobs.begin(key(1, n), TYPE, 100));
         }
-        assert_eq!(jobs.begin(key(2, 0), TYPE, 100), Err(Refusal::BUSY));
+        assert!(jobs.begin(key(2, 0), TYPE, 100));
+        assert!(jobs.answer(2) == Some((0, Refusal::BUSY.into())));
         // One that begins anew takes its own place.
-        jobs.begin(key(1, 0), TYPE, 100).unwrap();
+        assert!(jobs.begin(key(1, 0), TYPE, 100));
         jobs.forget(key(1, 1));
-        jobs.begin(key(2, 0), TYPE, 100).unwrap();
+        assert!(jobs.begin(key(2, 0), TYPE, 100));
+        assert!(!jobs.has_answer(2));
+        // Whoever never asks for what it is told gets no more room for it.
+        for n in 0..REFUSED_MAX as u32 {
+            assert!(jobs.begin(key(3, n), TYPE, 100));
+        }
+        assert!(!jobs.begin(key(3, 999), TYPE, 100));
+        jobs.forget(key(3, 7));
+        assert!(jobs.begin(key(3, 999), TYPE, 100));
+        jobs.forget_all(3);
+        assert!(!jobs.has_answer(3));
     }
 }

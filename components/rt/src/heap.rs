@@ -50,6 +50,45 @@ pub fn trim() {
     }
 }
 
+/// Room in the heap that nobody else's growth can take: allocations find it there while this lives.
+/// Of what they freed again in between, none is given back before the end.
+pub struct Reserve {
+    /// A small block at the beginning of the room, which keeps it.
+    pin: NonNull<u8>,
+}
+
+/// Aligned beyond a page, so that it is no block of its own but cut up by the allocator.
+const PIN_ALIGN: usize = 2 * PAGE;
+const PIN: Layout = match Layout::from_size_align(64, PIN_ALIGN) {
+    Ok(layout) => layout,
+    Err(_) => panic!("an alignment is a power of two"),
+};
+
+/// Reserves room for allocations of about `bytes` in all: `None` where the heap cannot grow so far.
+/// Where it has to grow, this invokes the CBUF manager.
+pub fn reserve(bytes: usize) -> Option<Reserve> {
+    let layout = Layout::from_size_align(bytes.max(PIN.size()), PIN_ALIGN).ok()?;
+    // SAFETY: the size is not zero.
+    let whole = NonNull::new(unsafe { Heap.alloc(layout) })?;
+    // SAFETY: just allocated with this layout; a pin's size is not zero, and no more than it has.
+    let pin = unsafe { Heap.realloc(whole.as_ptr(), layout, PIN.size()) };
+    match NonNull::new(pin) {
+        Some(pin) => Some(Reserve { pin }),
+        None => {
+            // SAFETY: it is still as it was allocated.
+            unsafe { Heap.dealloc(whole.as_ptr(), layout) };
+            None
+        }
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `reserve`, with this layout since it was made smaller.
+        unsafe { Heap.dealloc(self.pin.as_ptr(), PIN) };
+    }
+}
+
 fn take_idle() -> Option<Region> {
     ARENA.lock().take_idle()
 }

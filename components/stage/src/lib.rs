@@ -1,6 +1,6 @@
 //! The image pipeline's stages as components.
 //!
-//! Guarantees: a stage has the parts that it was given, its own memory, and nothing else; it keeps
+//! Guarantees: a stage begins only when the heap that it needs at most is reserved ([`need`]); a stage has the parts that it was given, its own memory, and nothing else; it keeps
 //! no part after it answered; whatever it is given, it answers or dies alone.
 //! Trusts: the CBUF manager. Never does: know who invokes it, or hold memory between two runs.
 //!
@@ -9,6 +9,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod need;
 #[cfg(feature = "component")]
 mod pool;
 #[cfg(feature = "component")]
@@ -24,7 +25,8 @@ pub use {cistern_stages as stages, rt, stubs};
 #[cfg(feature = "component")]
 extern crate alloc;
 
-/// A component that is one stage, by the stage and the function that runs it.
+/// A component that is one stage, by the stage and the name of the functions that run it and that
+/// say what it needs.
 #[macro_export]
 macro_rules! component {
     ($stage:ident, $run:ident) => {
@@ -40,7 +42,11 @@ macro_rules! component {
         }
 
         fn serve(call: rt::Call) -> rt::Reply {
-            let service = $crate::Service::new(stages::Stage::$stage, stages::$run);
+            let service = $crate::Service {
+                stage: stages::Stage::$stage,
+                run: stages::$run,
+                need: $crate::need::$run,
+            };
             stubs::stage::serve(&service, call)
         }
     };

@@ -4,37 +4,36 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use cistern_image::{Full, Memory};
 use cistern_stages::{Failure, Part, Stage};
+use rt::abi::layout::PAGE;
 use rt::abi::{ComponentId, Error};
-use rt::cbuf::{Batch, Cbuf, Incoming};
+use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
 use stubs::stage as idl;
 
+use crate::need::Need;
 use crate::pool::{Pool, text};
 
 type Parts = Vec<Part<Cbuf<'static>>>;
 
 /// A stage at work here: what answers the interface.
 pub struct Service {
-    stage: Stage,
-    run: fn(&Pool, &[Part<Cbuf<'static>>]) -> Result<Parts, Failure>,
+    pub stage: Stage,
+    pub run: fn(&Pool, &[Part<Cbuf<'static>>]) -> Result<Parts, Failure>,
+    pub need: Need<Cbuf<'static>>,
 }
 
 /// Most parts of an invocation: two of each photograph and a few more.
 const PARTS_MAX: usize = 64;
 
 impl Service {
-    pub const fn new(
-        stage: Stage,
-        run: fn(&Pool, &[Part<Cbuf<'static>>]) -> Result<Parts, Failure>,
-    ) -> Self {
-        Self { stage, run }
-    }
-
     fn made(&self, parts: Incoming<'static, idl::Part>) -> Result<Parts, Failure> {
         if parts.len() > PARTS_MAX {
             return Err(Failure::parts());
         }
         let parts: Parts = received(parts).map_err(|_| Failure::parts())?;
+        let bytes = (self.need)(&parts);
+        let _reserve = rt::heap::reserve(bytes).ok_or(Full { bytes })?;
         (self.run)(&Pool, &parts)
     }
 }
@@ -49,8 +48,10 @@ impl idl::Server for Service {
         caller: ComponentId,
         parts: Incoming<'static, idl::Part>,
     ) -> Result<(u32, Batch<'static, idl::Part>), Error> {
+        // First of all, so that whoever has memory for parts can hand them on, or say why not.
+        let page = page()?;
         match self.made(parts) {
-            Ok(made) => Ok((200, batch(made, caller)?)),
+            Ok(made) => Ok((200, batch(page, made, caller)?)),
             Err(failure) => {
                 let why = vec![Part {
                     width: 0,
@@ -58,14 +59,23 @@ impl idl::Server for Service {
                     index: 0,
                     data: text(&failure.why),
                 }];
-                Ok((failure.status.into(), batch(why, caller)?))
+                Ok((failure.status.into(), batch(page, why, caller)?))
             }
         }
     }
 }
 
-fn batch(parts: Parts, to: ComponentId) -> Result<Batch<'static, idl::Part>, Error> {
-    let mut batch = Batch::with_capacity(rt::cbuf::client(), to, parts.len())?;
+/// Room for more parts than there ever are. Waits for it as for any memory, not for ever.
+fn page() -> Result<Buffer<'static>, Error> {
+    Pool.room(PAGE).map_err(|_| Error::NoMemory)
+}
+
+fn batch(
+    page: Buffer<'static>,
+    parts: Parts,
+    to: ComponentId,
+) -> Result<Batch<'static, idl::Part>, Error> {
+    let mut batch = Batch::in_buffer(page, to);
     for part in parts {
         batch.push(idl::Part {
             width: part.width,
@@ -121,14 +131,27 @@ impl Remote {
         })
     }
 
+    /// The component that a stage is.
+    pub fn component(&self, stage: Stage) -> ComponentId {
+        self.stages[stage as usize].peer()
+    }
+
+    /// Whether a stage answers: one that died does when it was started anew.
+    pub fn is_there(&self, stage: Stage) -> bool {
+        self.stages[stage as usize].which() == Ok(stage as u32)
+    }
+
     /// Runs a stage where it is. What died on the way is its component's failure.
     pub fn run(&self, stage: Stage, parts: &[Part<Cbuf<'static>>]) -> Result<Parts, Failure> {
         let died = |error: Error| {
             let name = stage.name();
-            Failure::new(502, format_args!("the stage {name} failed: {error}"))
+            let status = if error == Error::NoMemory { 507 } else { 502 };
+            Failure::new(status, format_args!("the stage {name} failed: {error}"))
         };
         let client = &self.stages[stage as usize];
-        let batch = batch(parts.to_vec(), client.peer()).map_err(died)?;
+        let batch = page()
+            .and_then(|page| batch(page, parts.to_vec(), client.peer()))
+            .map_err(died)?;
         let (status, made) = client.run(batch).map_err(died)?;
         let made = received(made).map_err(died)?;
         if status == 200 {

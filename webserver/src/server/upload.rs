@@ -46,6 +46,8 @@ pub struct Uploads<B> {
     stretches: Vec<Stretch<B>>,
     /// When to ask next what is done.
     ask_ms: u64,
+    /// The last exchange failed, and with it all jobs: whatever the darkroom has of them is nobody's.
+    lost: bool,
 }
 
 impl<B> Default for Uploads<B> {
@@ -57,6 +59,7 @@ impl<B> Default for Uploads<B> {
             pieces: alloc::vec![Piece::new(0, PieceKind::ForgetAll)],
             stretches: Vec::new(),
             ask_ms: 0,
+            lost: false,
         }
     }
 }
@@ -174,8 +177,13 @@ impl<P: Platform> Server<P> {
             self.uploads.jobs.push(job);
         }
         let uploads = &mut self.uploads;
+        if uploads.lost {
+            let begin = Piece::new(0, PieceKind::ForgetAll);
+            uploads.pieces.insert(0, begin);
+        }
         let answers = platform.stitch(&mut uploads.pieces, &mut uploads.stretches);
         uploads.pieces.clear();
+        uploads.lost = !answers;
         let mut answer: Option<(u32, Made<P::Buffer>)> = None;
         for stretch in core::mem::take(&mut self.uploads.stretches) {
             let (job, more) = (stretch.job, stretch.more);

@@ -181,6 +181,31 @@ fn what_is_no_upload_is_refused() {
 }
 
 #[test]
+fn a_darkroom_that_died_has_lost_its_jobs_and_takes_new_ones() {
+    let mut rig = Rig::new(4);
+    rig.accept(0);
+    rig.receive(0, &request(&body(50)));
+    rig.world.darkroom_dead = true;
+    rig.pass(20);
+    rig.round(Vec::new());
+    assert_eq!(statuses(&rig.sent[&0], &[]), [502]);
+    // It is told once that others are its jobs now, when there are any.
+    rig.world.darkroom_dead = false;
+    let restarts = rig.world.darkroom.restarts;
+    rig.pass(1_000);
+    assert_eq!(rig.world.darkroom.restarts, restarts);
+    for socket in [1, 2] {
+        rig.accept(socket);
+        rig.receive(socket, &request(&body(50)));
+        assert_eq!(rig.world.darkroom.restarts, restarts + 1);
+    }
+    rig.world.darkroom.answer(2, 200, 0, b"", b"in time");
+    rig.pass(20);
+    rig.round(Vec::new());
+    assert_eq!(statuses(&rig.sent[&1], &[]), [200]);
+}
+
+#[test]
 fn answers_that_a_darkroom_has_no_business_giving_do_no_harm() {
     let mut rig = Rig::new(4);
     for socket in 0..4 {

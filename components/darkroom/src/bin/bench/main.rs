@@ -1,11 +1,14 @@
 //! The pipeline with a component a stage beside the same pipeline in this component, in the same
-//! machine on the same photographs: what isolation costs, and whether anything was copied for it.
+//! machine on the same photographs: what isolation costs, and whether anything was copied for it. And
+//! what becomes of a panorama when a stage is killed ([`killed`]).
 
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod killed;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -26,11 +29,17 @@ rt::component! {
     serve: {}
 }
 
+/// The argument of the thread that kills.
+const KILLER: u64 = 1;
+
 /// Two overlapping views are cut out of this one.
-const PHOTO: &[u8] = include_bytes!("../../../panorama/testset/photos/canyon.jpg");
+const PHOTO: &[u8] = include_bytes!("../../../../panorama/testset/photos/canyon.jpg");
 const VIEW: (u32, u32) = (640, 560);
 /// Between the views' left edges.
 const STEP: usize = 300;
+/// The same for a test that makes many panoramas.
+const SMALL: (u32, u32) = (400, 360);
+const SMALL_STEP: usize = 160;
 
 type Parts = Vec<Part<Cbuf<'static>>>;
 
@@ -38,10 +47,20 @@ fn start(_: &'static StartInfo) -> Result<(), Error> {
     Ok(())
 }
 
-fn main(_: u64) -> ! {
+fn main(argument: u64) -> ! {
+    if argument == KILLER {
+        killed::execute()
+    }
     let mut suite = Suite::new();
     suite.tell("isolation", compare());
+    suite.tell("a stage that is killed", kill());
     suite.finish()
+}
+
+fn kill() -> Result<(), killed::Wrong> {
+    let files = photographs(SMALL, SMALL_STEP).map_err(killed::Wrong::Failed)?;
+    let remote = Remote::bind().map_err(|e| killed::Wrong::During("finding the stages", e))?;
+    killed::all(&remote, &files)
 }
 
 /// Runs stages by `run`, and counts what they hand on.
@@ -89,7 +108,7 @@ impl<F: FnMut(Stage, &[Part<Cbuf<'static>>]) -> Result<Parts, Failure>> Runner f
 }
 
 /// The files of two views.
-fn photographs() -> Result<Vec<Cbuf<'static>>, Failure> {
+fn photographs(view: (u32, u32), step: usize) -> Result<Vec<Cbuf<'static>>, Failure> {
     let limits = Limits {
         bytes: PHOTO.len(),
         pixels: 1 << 22,
@@ -98,10 +117,10 @@ fn photographs() -> Result<Vec<Cbuf<'static>>, Failure> {
     let mut pixels = vec![0; size.pixels() * 3];
     decode(PHOTO, limits, &mut Raster::packed(&mut pixels[..], size)?)?;
     let all = Raster::<_, 3>::packed(&pixels[..], size)?;
-    let view = Size::new(VIEW.0, VIEW.1)?;
+    let view = Size::new(view.0, view.1)?;
     let file = |n: usize| {
         let part = all
-            .part(n * STEP, 10 * n, view)
+            .part(n * step, 10 * n, view)
             .ok_or_else(Failure::parts)?;
         let mut room = Pool.room(encode::bound(view.width(), view.height(), 3))?;
         let length = encode::png(&part, &mut room)?;
@@ -111,7 +130,7 @@ fn photographs() -> Result<Vec<Cbuf<'static>>, Failure> {
 }
 
 fn compare() -> Result<(), Failure> {
-    let files = photographs()?;
+    let files = photographs(VIEW, STEP)?;
     let remote = Remote::bind().map_err(|error| Failure::new(500, error))?;
     let mut isolated = Counter::new(|stage, parts: &[Part<_>]| remote.run(stage, parts), &files);
     let first = conduct(files.clone(), &mut isolated);
