@@ -41,7 +41,11 @@ impl Connection {
 
     /// `limit` is for each single wait.
     pub fn open_within(port: u16, limit: Duration) -> Result<Self, String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self::to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), limit)
+    }
+
+    /// `limit` is for each single wait.
+    pub fn to(address: SocketAddr, limit: Duration) -> Result<Self, String> {
         let stream =
             TcpStream::connect_timeout(&address, limit).map_err(|e| format!("connecting: {e}"))?;
         let set = stream

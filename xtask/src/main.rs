@@ -21,6 +21,7 @@ mod interrupt;
 mod machine;
 mod net;
 mod new_component;
+mod photographs;
 mod policy;
 mod program;
 mod progress;

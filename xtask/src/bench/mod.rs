@@ -19,6 +19,7 @@ mod plot;
 pub mod policy;
 mod report;
 mod stitch;
+mod stitch_service;
 mod web;
 
 use crate::project::Project;

@@ -1,14 +1,16 @@
 //! The image pipeline in one piece on this machine, on sets of photographs with known truth, beside
 //! OpenCV's stitcher on the same pixels: processor time of one core from decoded photographs to a
-//! panorama in memory, and how far corners are from where they belong.
+//! panorama in memory, and how far corners are from where they belong. Then the same pipeline inside
+//! the machine: what isolation costs ([`isolation`]), and as a service ([`stitch_service`]).
 //!
 //! OpenCV comes from the Python package index into an environment below `target/`. It picks random
 //! samples, so which photographs it leaves out may differ from run to run; where it leaves any out its
 //! time and error are of less work and are not compared.
 
-use super::Built;
 use super::kernel::measure_in;
 use super::report::{self, Goal, Row, median};
+use super::{Built, namespace, stitch_service};
+use crate::build;
 use crate::machine::Accel;
 use crate::progress::Step;
 use crate::project::Project;
@@ -37,6 +39,12 @@ pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String
         example(project, "cistern-panorama-testset", "write")?,
         example(project, "cistern-stitch", "measure")?,
     );
+    if !namespace::inside() {
+        build::image(project, stitch_service::IMAGE)?;
+        return namespace::enter();
+    }
+    namespace::raise_tap()?;
+    let service = stitch_service::run(project, rounds)?;
     let sets = project.target().join("sets");
     let step = Step::start("making the sets");
     output(Command::new(&writer).arg(&sets))?;
@@ -55,6 +63,7 @@ pub fn run(project: &Project, built: &Built, rounds: usize) -> Result<(), String
     let title = "Stitching photographs: ours beside OpenCV's stitcher";
     let mut rows = rows(&ours, &theirs)?;
     rows.extend(isolation(built)?);
+    rows.extend(service);
     report::publish(&results, "stitch", title, &rows)
 }
 
