@@ -136,7 +136,7 @@ impl<M: Machine> Manager<M> {
                 self.mark_relinquish(id);
                 !idle && self.judge_again(id) != Verdict::Live
             };
-            let done = if idle && !self.quarantine_full(component)? {
+            let done = if idle && !self.quarantine_over(component)? {
                 self.end_unused(id).is_ok()
             } else {
                 over && self.end_garbage(id).is_ok()
@@ -161,7 +161,7 @@ impl<M: Machine> Manager<M> {
     /// What is to be tried next; false where all was.
     fn next_stage(&self, shrinking: &mut Shrinking) -> Result<bool, Error> {
         let owned = self.pool(shrinking.component)?.owned.len();
-        let full = self.quarantine_full(shrinking.component)?;
+        let full = self.quarantine_over(shrinking.component)?;
         (shrinking.stage, shrinking.left) = match shrinking.stage {
             Stage::Garbage if !full => (Stage::Free, owned),
             Stage::Free => (Stage::Shelves, Shelves::PLACES),
@@ -171,12 +171,23 @@ impl<M: Machine> Manager<M> {
         Ok(true)
     }
 
-    /// Ids that wait until the client discards their records. An honest client's freelists hold
-    /// no more stale records than this, for it discards those of a size before it asks for more
-    /// of it; one that never discards gets nothing taken from its freelists any more.
+    /// Whether so many ids wait until the client discards their records that no more is taken from
+    /// its freelists for other sizes. An honest client discards all of them when it gets nothing.
     pub(crate) fn quarantine_full(&self, component: ComponentId) -> Result<bool, Error> {
+        self.quarantined(component, 2)
+    }
+
+    /// The same for a pool that is made smaller: that takes each buffer once, as long as the client asks
+    /// for no other, so there is room for all of them whatever was taken before. One that never discards
+    /// gets nothing taken any more.
+    fn quarantine_over(&self, component: ComponentId) -> Result<bool, Error> {
+        self.quarantined(component, 4)
+    }
+
+    /// Whether there are as many such ids as so many pools have pages.
+    fn quarantined(&self, component: ComponentId, pools: u64) -> Result<bool, Error> {
         let pool = self.pool(component)?;
-        Ok(pool.quarantine.len() as u64 >= 2 * pool.terms.max_pages)
+        Ok(pool.quarantine.len() as u64 >= pools * pool.terms.max_pages)
     }
 
     /// Pages in a client's freelists and on its shelves, as far as they can be taken back.

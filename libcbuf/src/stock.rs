@@ -4,11 +4,14 @@
 //! Source: CBUFs, sections 3.4 and 3.6.
 
 use crate::client::{Allocated, Client};
+#[cfg(doc)]
+use crate::freelist::Freelist;
 use crate::meta::{CbufId, ORDERS, Record, RecordOffset, State, order_with};
 use crate::primitive::{Ordering, light_barrier};
 use crate::shelf::{PLACES, Shelf};
 use crate::thread;
 use abi::Error;
+use abi::layout::MAX_CBUFS;
 
 /// Buffers that go from a full shelf to the freelist at once. Half of it: so a thread that allocates
 /// and frees in turn, whatever its shelf has, does not go there each time.
@@ -48,10 +51,45 @@ impl Client {
             }
             // What was handed over may be larger than asked.
             taken = (order..ORDERS as u32).find_map(|order| self.unlist(order));
-            if taken.is_none() && ready == 0 && !wait && all {
+            if taken.is_none() && ready == 0 && self.purge() == 0 && !wait && all {
                 return Err(Error::NoMemory);
             }
         }
+    }
+
+    /// Discards what the manager took back and what lies in freelists, wherever in them: as long as
+    /// there is much of it the manager takes nothing from them, and what is idle there is no use to who
+    /// needs another size. Answers how many. Costs a look at all that is free, where there was nothing
+    /// for an allocation.
+    #[cold]
+    #[inline(never)]
+    fn purge(&self) -> usize {
+        let mut discarded = 0;
+        for order in 0..ORDERS as u32 {
+            let mut kept = None;
+            // A list that this component made a circle ends too.
+            for _ in 0..MAX_CBUFS / PLACES {
+                let mut ids = [CbufId::NONE; PLACES];
+                let count = self.list(order).pop_some(&self.trie, &mut ids);
+                if count == 0 {
+                    break;
+                }
+                for id in &ids[..count] {
+                    // SAFETY: what is popped has a record.
+                    let record = unsafe { self.trie.known(RecordOffset::of(*id)) };
+                    if record.load().has(State::INCONSISTENT) {
+                        self.discard(*id);
+                        discarded += 1;
+                    } else {
+                        chain(&mut kept, *id, record);
+                    }
+                }
+            }
+            if let Some((top, bottom)) = kept {
+                self.list(order).push_all(top, bottom);
+            }
+        }
+        discarded
     }
 
     /// The running thread's shelf for an order.
@@ -197,16 +235,22 @@ impl Client {
 
     /// Makes room on a shelf of the running thread's.
     pub(crate) fn spill(&self, shelf: &Shelf, order: u32) {
-        let mut chain = None;
+        let mut spilt = None;
         shelf.take_some(BATCH, |offset| {
             // SAFETY: what lies on a shelf was allocated, so it has a record.
             let record = unsafe { self.trie.known(offset) };
-            let (next, bottom) = chain.unwrap_or((Record::END, record));
-            record.set_link(next);
-            chain = Some((offset.id().0, bottom));
+            chain(&mut spilt, offset.id(), record);
         });
-        if let Some((top, bottom)) = chain {
-            self.list(order).push_all(CbufId(top), bottom);
+        if let Some((top, bottom)) = spilt {
+            self.list(order).push_all(top, bottom);
         }
     }
+}
+
+/// Puts a record on top of a chain for [`Freelist::push_all`]: its top, and its bottom.
+#[inline]
+fn chain<'r>(chain: &mut Option<(CbufId, &'r Record)>, id: CbufId, record: &'r Record) {
+    let (next, bottom) = chain.map_or((Record::END, record), |(top, bottom)| (top.0, bottom));
+    record.set_link(next);
+    *chain = Some((id, bottom));
 }

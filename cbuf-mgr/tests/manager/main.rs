@@ -6,6 +6,7 @@ mod aggregates;
 mod between;
 mod charging;
 mod common;
+mod discarding;
 mod hostile;
 mod misdeeds;
 mod model;
