@@ -4,8 +4,6 @@
 //! Source: CBUFs, sections 3.4 and 3.6.
 
 use crate::client::{Allocated, Client};
-#[cfg(doc)]
-use crate::freelist::Freelist;
 use crate::meta::{CbufId, ORDERS, Record, RecordOffset, State, order_with};
 use crate::primitive::{Ordering, light_barrier};
 use crate::shelf::{PLACES, Shelf};
@@ -247,7 +245,7 @@ impl Client {
     }
 }
 
-/// Puts a record on top of a chain for [`Freelist::push_all`]: its top, and its bottom.
+/// Puts a record on top of a chain for [`crate::freelist::Freelist::push_all`]: its top, and its bottom.
 #[inline]
 fn chain<'r>(chain: &mut Option<(CbufId, &'r Record)>, id: CbufId, record: &'r Record) {
     let (next, bottom) = chain.map_or((Record::END, record), |(top, bottom)| (top.0, bottom));
