@@ -1,6 +1,7 @@
-//! The content component: puts files into CBUFs at START and hands references out. It has no
-//! thread; a lookup of a file that is kept copies nothing. Large files are kept while the pool has
-//! room for them; otherwise they are made again piece by piece, as large as there is memory for.
+//! The content component: puts files into CBUFs at START and hands references out; a lookup of a file
+//! that is kept copies nothing. Large files are kept while the pool has room for them; otherwise they
+//! are made again piece by piece, as large as there is memory for. A thread, where the image gives it
+//! one, lets go of them when the pool was made smaller, though nobody asks for any.
 //! The argument `largest=BYTES` leaves larger files out.
 
 #![no_std]
@@ -8,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use content::{FILES, File, MISSING, Source, lookup};
+use core::time::Duration;
 use rt::abi::start::StartInfo;
 use rt::abi::{ComponentId, Error};
 use rt::cbuf::{Batch, Buffer, Cbuf, Incoming};
@@ -17,6 +19,7 @@ use stubs::content::{Found, INTERFACE, Lookup, Server, serve};
 
 rt::component! {
     start: start,
+    thread: main,
     serve: { INTERFACE => answer }
 }
 
@@ -24,6 +27,8 @@ rt::component! {
 const LOOKUPS_MAX: usize = 1024;
 /// Files up to this length are always kept; the pool's least size has room for them.
 const SMALL: usize = 64 << 10;
+/// How often the thread looks whether the pool was made smaller: as often as a policy may do that.
+const TURN: Duration = Duration::from_millis(250);
 /// The longest and the shortest piece of a file that is not kept.
 const PIECE_MOST: usize = 64 << 10;
 const PIECE_LEAST: usize = 4 << 10;
@@ -92,6 +97,16 @@ fn made(file: &File, from: usize, bytes: usize) -> Result<Cbuf<'static>, Error> 
     let mut buffer = Buffer::try_alloc(rt::cbuf::client(), bytes)?;
     file.source.write(from, &mut buffer[..bytes]);
     Ok(buffer.freeze(bytes))
+}
+
+fn main(_: u64) -> ! {
+    loop {
+        // A pool that cannot be asked for now is asked for in the next turn.
+        let _ = SHELF.get().map(Shelf::give_way);
+        if rt::sched::block(rt::time::after(TURN)).is_err() {
+            rt::component::stop()
+        }
+    }
 }
 
 fn answer(call: rt::Call) -> rt::Reply {

@@ -51,7 +51,7 @@ pub fn run(project: &Project, outcomes: &mut Outcomes) {
             let deadline = Instant::now() + SOON;
             while sums(served.port)?.1 > LIMIT {
                 if Instant::now() > deadline {
-                    return Err(format!("pools still hold {} pages", sums(served.port)?.1));
+                    return Err(format!("pools still hold more: {}", pools(served.port)?));
                 }
                 std::thread::sleep(Duration::from_millis(300));
             }
@@ -99,6 +99,21 @@ fn sums(port: u16) -> Result<(u64, u64), String> {
         pages.map(Option::unwrap_or_default).sum()
     };
     Ok((sum("limit"), sum("held")))
+}
+
+/// Who holds what, for a person.
+fn pools(port: u16) -> Result<String, String> {
+    let stats: Value =
+        serde_json::from_slice(&get(port, "/api/stats")?.body).map_err(|e| e.to_string())?;
+    let components = stats["components"].as_array().ok_or("no components")?;
+    let pools = components.iter().filter(|c| c["pool"].is_object());
+    let told = pools.map(|c| {
+        format!(
+            "{} {} of {}",
+            c["name"], c["pool"]["held"], c["pool"]["limit"]
+        )
+    });
+    Ok(told.collect::<Vec<_>>().join(", "))
 }
 
 fn asks(port: u16, paths: &[&str]) -> Result<(), String> {
